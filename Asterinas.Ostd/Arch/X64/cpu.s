@@ -186,6 +186,14 @@ function x64_frame_pointer
         mov     rax, rbp
         ret
 
+# nint x64_call(void* function, nint a, nint b, nint c): calls a C function through a pointer.
+function x64_call
+        mov     rax, rdi
+        mov     rdi, rsi
+        mov     rsi, rdx
+        mov     rdx, rcx
+        jmp     rax
+
 # ---- C memory functions ---------------------------------------------------------------------------------------------
 
 # REP MOVSB and REP STOSB are fast on every CPU since Ivy Bridge (ERMS) and need no vector registers.

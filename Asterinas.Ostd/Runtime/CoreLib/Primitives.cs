@@ -18,10 +18,10 @@ namespace System
     public struct Byte { }
     public struct Int16 { }
     public struct UInt16 { }
-    public struct Int32 { }
-    public struct UInt32 { }
+    public struct Int32 { public const int MaxValue = 0x7FFFFFFF; }
+    public struct UInt32 { public const uint MaxValue = 0xFFFFFFFF; }
     public struct Int64 { }
-    public struct UInt64 { }
+    public struct UInt64 { public const ulong MaxValue = 0xFFFFFFFFFFFFFFFF; }
     public struct IntPtr { }
     public struct UIntPtr { }
     public struct Single { }

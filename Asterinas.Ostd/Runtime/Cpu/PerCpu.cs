@@ -1,0 +1,44 @@
+namespace Asterinas.Ostd.Runtime;
+
+/// <summary>
+/// The per-CPU area that GS points to in the kernel. Only the owning CPU writes it, except <see cref="Events"/> (atomic).
+/// The first fields are at the offsets that entry.s names.
+/// </summary>
+internal unsafe struct PerCpu
+{
+    public const int MaxCpus = 64;
+
+    public PerCpu* Self;                    // 0
+    public Thread* Current;                 // 8
+    public UserFrame* UserFrame;            // 16: the frame that runs in user mode on this CPU
+    public ulong Scratch;                   // 24
+    public ulong KernelRsp;                 // 32: where to continue when user mode is left
+    public ulong Events;                    // 40: CpuEvents, atomic
+    public UserFrame* FpuOwner;             // 48: whose extended state the registers hold
+    public ulong KernelFs;                  // 56
+    public int CpuId;                       // 64: dense number, 0 is the boot CPU
+    public uint ApicId;                     // 68
+    public Thread* Idle;                    // 72
+    public Thread* Exited;                  // 80: a thread that ended on this CPU; freed by the next one to run
+    public ulong TimerDeadline;             // 88: ns, 0 = none
+    public Thread* ReadyHead;               // 96: woken by the runtime's primitives, under ReadyLock
+    public Thread* ReadyTail;
+    public int ReadyLock;
+    public int Padding;
+    public Thread* SleepHead;               // threads asleep in the runtime's timed waits, sorted by deadline; under ReadyLock
+    public Thread* Previous;                // left this CPU a moment ago; FinishSwitch says so to the others
+    public fixed ulong PendingVectors[4];   // bit per vector, atomic
+    public ulong InterruptCount;
+    public ulong StormPeriod;               // ns; tests let the timer fire this often
+    public fixed byte Gdt[9 * 8];
+    public fixed byte Tss[128];
+}
+
+/// <summary>What happened on this CPU since it last passed a safe point.</summary>
+internal static class CpuEvents
+{
+    public const ulong TimerExpired = 1;
+    public const ulong Reschedule = 2;
+    public const ulong IrqPending = 4;
+    public const ulong ThreadReady = 8;
+}

@@ -1,0 +1,63 @@
+using System.Runtime;
+
+namespace Asterinas.Ostd.Runtime;
+
+/// <summary>The few functions of the C library's mathematics and random numbers that the runtime calls.</summary>
+internal static unsafe class MathPlugs
+{
+    private const double Ln2 = 0.693147180559945309417232121458;
+    private const double Sqrt2 = 1.41421356237309504880168872421;
+
+    private static ulong s_random;
+    private static bool s_seeded;
+
+    /// <summary>Natural logarithm: x = m · 2^e with m in [√½, √2), ln m = 2 artanh((m - 1) / (m + 1)) as a series.</summary>
+    [RuntimeExport("log")]
+    private static double Log(double x)
+    {
+        ulong bits = *(ulong*)&x;
+        if ((bits << 1) == 0) return Bits(0xFFF0000000000000);                  // ln 0 = -∞
+        if (bits >> 63 != 0 || bits > 0x7FF0000000000000) return Bits(0x7FF8000000000000);
+        if (bits == 0x7FF0000000000000) return x;
+        int exponent = 0;
+        if (bits >> 52 == 0)
+        {
+            x *= 18014398509481984.0;                                           // subnormal: times 2^54
+            exponent = -54;
+            bits = *(ulong*)&x;
+        }
+        exponent += (int)(bits >> 52) - 1023;
+        double m = Bits((bits & 0x000FFFFFFFFFFFFF) | 0x3FF0000000000000);
+        if (m > Sqrt2)
+        {
+            m *= 0.5;
+            exponent++;
+        }
+        double t = (m - 1) / (m + 1), square = t * t, sum = 0;
+        for (int k = 27; k >= 3; k -= 2) sum = (sum + 1.0 / k) * square;
+        return exponent * Ln2 + 2 * (t + t * sum);
+    }
+
+    private static double Bits(ulong bits) => *(double*)&bits;
+
+    /// <summary>POSIX: X(n+1) = (0x5DEECE66D · X + 11) mod 2^48, the upper 31 bits. Seeded from the hardware before the first use.</summary>
+    [RuntimeExport("lrand48")]
+    private static long Random()
+    {
+        if (!s_seeded)
+        {
+            s_random = Entropy.Next();
+            s_seeded = true;
+        }
+        s_random = (s_random * 0x5DEECE66D + 11) & 0xFFFFFFFFFFFF;
+        return (long)(s_random >> 17);
+    }
+
+    /// <summary>The runtime seeds with the time, which is no secret: the hardware's seed is mixed in.</summary>
+    [RuntimeExport("srand48")]
+    private static void Seed(long seed)
+    {
+        s_random = (((ulong)(uint)seed << 16) + 0x330E) ^ (Entropy.Next() & 0xFFFFFFFFFFFF);
+        s_seeded = true;
+    }
+}
