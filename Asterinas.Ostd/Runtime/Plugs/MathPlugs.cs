@@ -38,6 +38,27 @@ internal static unsafe class MathPlugs
         return exponent * Ln2 + 2 * (t + t * sum);
     }
 
+    /// <summary>Splits a number into its integral part (stored) and its fraction (returned), both with its sign.</summary>
+    [RuntimeExport("modf")]
+    private static double Split(double x, double* integral)
+    {
+        ulong bits = *(ulong*)&x, sign = bits & 1UL << 63;
+        int exponent = (int)(bits >> 52 & 0x7FF) - 1023;
+        if (exponent >= 52)
+        {
+            *integral = x;
+            return exponent == 1024 && (bits << 12) != 0 ? x : Bits(sign);       // NaN stays NaN; the rest has no fraction
+        }
+        if (exponent < 0)
+        {
+            *integral = Bits(sign);
+            return x;
+        }
+        double whole = Bits(bits & ~(0x000FFFFFFFFFFFFFUL >> exponent));
+        *integral = whole;
+        return x == whole ? Bits(sign) : x - whole;
+    }
+
     private static double Bits(ulong bits) => *(double*)&bits;
 
     /// <summary>POSIX: X(n+1) = (0x5DEECE66D · X + 11) mod 2^48, the upper 31 bits. Seeded from the hardware before the first use.</summary>

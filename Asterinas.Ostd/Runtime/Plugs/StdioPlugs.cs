@@ -47,6 +47,24 @@ internal static unsafe class StdioPlugs
 
     [RuntimeExport("closedir")] private static int CloseDirectory(nint directory) => Errno.Fail(Errno.EBADF);
 
+    [RuntimeExport("__xstat64")] private static int Status(int version, byte* path, void* result) => Errno.Fail(Errno.ENOENT);
+    [RuntimeExport("__lxstat64")] private static int LinkStatus(int version, byte* path, void* result) => Errno.Fail(Errno.ENOENT);
+    [RuntimeExport("readlink")] private static nint ReadLink(byte* path, byte* buffer, nuint count) => Errno.Fail(Errno.ENOENT);
+    [RuntimeExport("unlink")] private static int Unlink(byte* path) => Errno.Fail(Errno.ENOENT);
+    [RuntimeExport("access")] private static int Access(byte* path, int mode) => Errno.Fail(Errno.ENOENT);
+    [RuntimeExport("getcwd")] private static void* CurrentDirectory(byte* buffer, nuint count) => Absent();
+    [RuntimeExport("__fxstat64")] private static int DescriptorStatus(int version, int descriptor, void* result) => Errno.Fail(Errno.EBADF);
+    [RuntimeExport("fstatfs64")] private static int DescriptorFileSystem(int descriptor, void* result) => Errno.Fail(Errno.EBADF);
+    [RuntimeExport("fallocate64")] private static int Allocate(int descriptor, int mode, long offset, long length) => Errno.Fail(Errno.EBADF);
+    [RuntimeExport("ftruncate64")] private static int Truncate(int descriptor, long length) => Errno.Fail(Errno.EBADF);
+    [RuntimeExport("flock")] private static int LockFile(int descriptor, int operation) => Errno.Fail(Errno.EBADF);
+    [RuntimeExport("lseek64")] private static long Seek(int descriptor, long offset, int origin) => Errno.Fail(Errno.EBADF);
+    [RuntimeExport("pread64")] private static nint ReadAt(int descriptor, void* buffer, nuint count, long offset) => Errno.Fail(Errno.EBADF);
+    [RuntimeExport("posix_fadvise64")] private static int AdviseFile(int descriptor, long offset, long length, int advice) => Errno.EBADF;
+    [RuntimeExport("geteuid")] private static uint EffectiveUser() => 0;
+    [RuntimeExport("getegid")] private static uint EffectiveGroup() => 0;
+    [RuntimeExport("getgroups")] private static int Groups(int count, uint* list) => 0;
+
     [RuntimeExport("fork")] private static int Fork() => Unsupported(0, "fork"u8);
     [RuntimeExport("execv")] private static int Execute(byte* path, byte** arguments) => Unsupported(1, "execv"u8);
     [RuntimeExport("waitpid")] private static int WaitProcess(int process, int* status, int options) => Unsupported(2, "waitpid"u8);

@@ -179,6 +179,13 @@ internal static unsafe class StringPlugs
     [RuntimeExport("strerror")]
     private static byte* ErrorText(int error) => "error of the C library (see errno)\0"u8.Pointer;
 
+    /// <summary>The GNU variant: may return a text of its own instead of the buffer.</summary>
+    [RuntimeExport("strerror_r")]
+    private static byte* ErrorText(int error, byte* buffer, nuint count) => ErrorText(error);
+
+    [RuntimeExport("gai_strerror")]
+    private static byte* AddressErrorText(int error) => ErrorText(error);
+
     private static ulong Parse(byte* text, byte** end, int radix, bool* negative, bool* overflow)
     {
         byte* at = text;

@@ -39,6 +39,7 @@ internal unsafe struct Thread
     public ulong Deadline;                  // ns; 0 = none
     public bool TimedOut;
     public UserFrame* Frame;                // the user frame that this thread executes, for saving its extended state at a switch
+    public Thread* Successor;               // runs next when this thread ends
     public Thread* NextAll;
     public fixed ulong Specific[MaxKeys];
     public fixed byte Name[16];

@@ -130,21 +130,25 @@ internal static unsafe class Threads
         FinishSwitch();
     }
 
-    /// <summary>Ends the current thread and goes on with another. Never returns.</summary>
-    [RuntimeExport("ostd_thread_exit_to")]
-    private static void ExitForManaged(nint next) => Exit((Thread*)next);
+    /// <summary>
+    /// Names the thread that gets the CPU when the current one returns from its start function, which must follow at once: between the two nothing may block.
+    /// </summary>
+    [RuntimeExport("ostd_thread_set_successor")]
+    private static void SetSuccessor(nint next) => Current->Successor = (Thread*)next;
 
-    public static void Exit(Thread* next)
+    /// <summary>Ends the current thread. Its start function has returned, so no managed frame is left on its stack.</summary>
+    private static void Exit()
     {
         PerCpu* cpu = X64.PerCpu();
         Thread* self = cpu->Current;
         PthreadPlugs.RunKeyDestructors(self);
         cpu = X64.PerCpu();                 // the destructors may have blocked, and moved us
+        Thread* next = self->Successor;
         if (next == null) next = TakeReady(false);
         if (next == null) next = cpu->Idle;
         self->State = ThreadState.Exited;
         Unregister(self);
-        if (cpu->FpuOwner == self->Frame) cpu->FpuOwner = null;
+        if (self->Frame != null && cpu->FpuOwner == self->Frame) cpu->FpuOwner = null;
         Volatile.Write(ref *(long*)&cpu->Exited, (long)self);
         while (Volatile.Read(ref next->OnCpu) != 0) X64.Pause();
         next->OnCpu = 1;
@@ -159,7 +163,7 @@ internal static unsafe class Threads
         FinishSwitch();
         X64.EnableInterrupts();
         X64.Call(thread->Start, thread->Argument, 0, 0);
-        Exit(null);
+        Exit();
     }
 
     /// <summary>
@@ -207,6 +211,9 @@ internal static unsafe class Threads
         Unlock(&cpu->ReadyLock);
         ApicTimer.Program(cpu);
     }
+
+    [RuntimeExport("ostd_pause")]
+    private static void Pause() => X64.Pause();
 
     /// <summary>Gives other threads of the runtime a chance; returns at once when there is none.</summary>
     public static void Yield()

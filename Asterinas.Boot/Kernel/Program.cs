@@ -1,0 +1,28 @@
+using System;
+using Asterinas.Ostd.Boot;
+using Asterinas.Ostd.Diagnostics;
+using Asterinas.Ostd.Timers;
+
+namespace Asterinas.Boot;
+
+/// <summary>The default kernel: says what machine it found. The Linux services come with the next issues.</summary>
+internal static class Program
+{
+    private static int Main()
+    {
+        BootInfo boot = BootInfo.Current;
+        ulong usable = 0;
+        foreach (MemoryRegion region in boot.MemoryMap)
+        {
+            if (region.Kind == MemoryRegionKind.Usable) usable += region.Length;
+        }
+        Log.Info("Asterinas for .NET");
+        Log.Info($"boot: {boot.Protocol}, command line \"{boot.CommandLine}\"");
+        Log.Info($"memory: {usable >> 20} MiB usable, {RuntimeStatistics.FreeBytes >> 20} MiB free");
+        Log.Info($"initramfs: {boot.InitramfsLength} bytes");
+        Log.Info($"time: {Clock.UtcNow:yyyy-MM-dd HH:mm:ss} UTC, TSC {Clock.TscFrequency / 1000000} MHz");
+        Log.Info($"runtime: .NET {Environment.Version}, {GC.GetTotalMemory(false) >> 10} KiB of managed objects");
+        Log.Info("no init program yet: powering off");
+        return 0;
+    }
+}

@@ -1,0 +1,40 @@
+using System;
+using Asterinas.Ostd.Arch;
+
+namespace Asterinas.Ostd.Diagnostics;
+
+/// <summary>Counters of the platform layer under the .NET runtime, and switches for tests.</summary>
+public static class RuntimeStatistics
+{
+    private const int PageSize = 4096;
+
+    /// <summary>Bytes that the garbage collector has committed now.</summary>
+    public static long CommittedBytes => Machine.GcMemoryCounter(0) * PageSize;
+
+    /// <summary>Pages that the collector has given back since boot.</summary>
+    public static long DecommittedPages => Machine.GcMemoryCounter(1);
+
+    /// <summary>Pages that were committed, given back and committed again since boot. A commit always yields zeroed pages.</summary>
+    public static long RecommittedPages => Machine.GcMemoryCounter(2);
+
+    /// <summary>Most bytes that were ever committed at once.</summary>
+    public static long PeakCommittedBytes => Machine.GcMemoryCounter(3) * PageSize;
+
+    /// <summary>Free physical memory in bytes.</summary>
+    public static ulong FreeBytes => Machine.ReserveFreePages() * PageSize;
+
+    /// <summary>Kernel threads that exist, the runtime's own included.</summary>
+    public static int ThreadCount => Machine.ThreadCount();
+
+    /// <summary>Interrupts that this CPU has taken.</summary>
+    public static ulong InterruptCount => Machine.InterruptCount();
+
+    /// <summary>Lets this CPU's timer fire at a rate, besides its proper work: for tests of code under interrupts.</summary>
+    /// <param name="hertz">1 to 100,000; 0 stops it.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The rate is out of range.</exception>
+    public static void SetTimerStorm(int hertz)
+    {
+        if (hertz is < 0 or > 100000) throw new ArgumentOutOfRangeException(nameof(hertz));
+        Machine.TimerStorm(hertz == 0 ? 0 : 1000000000UL / (ulong)hertz);
+    }
+}

@@ -1,0 +1,17 @@
+using System;
+using Asterinas.Ostd.Arch;
+
+namespace Asterinas.Ostd.Timers;
+
+/// <summary>Time. The monotonic clock counts from boot and is driven by the calibrated time-stamp counter.</summary>
+public static class Clock
+{
+    /// <summary>Nanoseconds since boot; never goes back.</summary>
+    public static ulong MonotonicNs => Machine.MonotonicNs();
+
+    /// <summary>The wall clock: the RTC at boot, to the second, plus the monotonic clock. UTC.</summary>
+    public static DateTime UtcNow => DateTime.UnixEpoch.AddTicks((long)((Machine.RealTimeNsAtBoot() + Machine.MonotonicNs()) / 100));
+
+    /// <summary>Frequency of the time-stamp counter in hertz, calibrated at boot.</summary>
+    public static ulong TscFrequency => Machine.TscFrequency();
+}
