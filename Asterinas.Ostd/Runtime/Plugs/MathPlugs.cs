@@ -59,6 +59,20 @@ internal static unsafe class MathPlugs
         return x == whole ? Bits(sign) : x - whole;
     }
 
+    [RuntimeExport("floor")]
+    private static double Floor(double x)
+    {
+        double whole;
+        return Split(x, &whole) < 0 ? whole - 1 : whole;
+    }
+
+    [RuntimeExport("ceil")]
+    private static double Ceiling(double x)
+    {
+        double whole;
+        return Split(x, &whole) > 0 ? whole + 1 : whole;
+    }
+
     private static double Bits(ulong bits) => *(double*)&bits;
 
     /// <summary>POSIX: X(n+1) = (0x5DEECE66D · X + 11) mod 2^48, the upper 31 bits. Seeded from the hardware before the first use.</summary>
