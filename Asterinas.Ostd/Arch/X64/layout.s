@@ -23,7 +23,7 @@ table:
         .quad   __ksyms_start, __ksyms_end
         .quad   __start___managedcode, __stop___managedcode
         .quad   boot_kernel_stack, boot_kernel_stack_end, boot_pml4
-        .quad   main
+        .quad   main, x64_boot_main
 
         # Identifies the image to __cxa_atexit.
         .globl  __dso_handle

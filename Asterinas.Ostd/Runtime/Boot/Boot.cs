@@ -10,6 +10,7 @@ namespace Asterinas.Ostd.Runtime;
 internal static unsafe class Boot
 {
     public const int ExitStatusNoBoot = 125;
+    private const ulong MainStackBytes = 1 << 20;
     private const uint ProtocolPvh = 1, ProtocolMultiboot2 = 2;
 
     private struct Arguments
@@ -73,9 +74,15 @@ internal static unsafe class Boot
         Settings.Initialize();
         RunConstructors();
         X64.EnableInterrupts();
-        nint status = RunMain();
-        Power.Off((int)status);
+        // Main gets a stack with a guard page; the boot stack becomes the idle thread's until the managed scheduler names one.
+        Thread* main = Threads.CreateFromExport(MainStackBytes);
+        if (main == null) Refuse("boot failed: no memory for the main thread\n"u8);
+        Threads.IdleUntilReplaced(main);
     }
+
+    /// <summary>First function of the main thread.</summary>
+    [RuntimeExport("x64_boot_main")]
+    private static void MainThread() => Power.Off((int)RunMain());
 
     /// <summary>Ends a boot that cannot go on: the reason on the console, status 125.</summary>
     public static void Refuse(ReadOnlySpan<byte> reason)

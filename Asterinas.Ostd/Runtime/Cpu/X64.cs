@@ -73,5 +73,5 @@ internal enum ImageSymbol
     SymbolsStart, SymbolsEnd,
     ManagedCodeStart, ManagedCodeEnd,
     BootStack, BootStackEnd, BootPml4,
-    RuntimeMain,
+    RuntimeMain, BootMain,
 }

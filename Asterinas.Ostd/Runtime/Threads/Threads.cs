@@ -45,6 +45,22 @@ internal static unsafe class Threads
         X64.WriteFsBase(thread->FsBase);
     }
 
+    /// <summary>The thread that runs the kernel's Main.</summary>
+    public static Thread* CreateFromExport(ulong stackBytes) => Create((void*)X64.Symbol(ImageSymbol.BootMain), 0, stackBytes);
+
+    /// <summary>The boot thread's last act: it starts another one and is this CPU's idle thread from then on. Never returns.</summary>
+    public static void IdleUntilReplaced(Thread* first)
+    {
+        X64.PerCpu()->Idle = Current;
+        SwitchTo(first);
+        while (true)
+        {
+            Thread* next = TakeReady(true);
+            if (next != null) SwitchTo(next);
+            else HaltUnlessReady();
+        }
+    }
+
     /// <summary>Creates a thread that will run <paramref name="start"/>(argument). Not started. Null when memory is short.</summary>
     public static Thread* Create(void* start, nint argument, ulong stackBytes)
     {

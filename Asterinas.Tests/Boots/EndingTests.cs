@@ -1,0 +1,130 @@
+using System;
+using System.Diagnostics;
+using System.IO;
+using System.Threading;
+using NUnit.Framework;
+
+namespace Asterinas.Tests.Boots;
+
+/// <summary>How a machine ends, and what the launcher makes of it.</summary>
+public sealed class EndingTests
+{
+    private static LauncherResult Boot(string commandLine, params string[] more) =>
+        Launcher.Run(["--kernel", "KernelTests", "--timeout", "300", "--append", commandLine, .. more]);
+
+    [TestCase(0)]
+    [TestCase(1)]
+    [TestCase(7)]
+    [TestCase(128)]
+    [TestCase(255)]
+    public void Exit_status_of_the_kernel_is_the_launchers(int status)
+    {
+        Assert.That(Boot($"end={status}").Status, Is.EqualTo(status));
+    }
+
+    [Test]
+    public void Exit_status_travels_whole_from_an_iso()
+    {
+        Assert.That(Boot("end=200", "--iso").Status, Is.EqualTo(200));
+    }
+
+    [Test]
+    public void Power_off_ends_with_its_status() => Assert.That(Boot("end=power-off-9").Status, Is.EqualTo(9));
+
+    [TestCase("panic", "PanicHere", "a test asked for it")]
+    [TestCase("unhandled", "ThrowUnhandled", "nobody catches this")]
+    [TestCase("stack-overflow", "Recurse", "stack overflow")]
+    public void Fatal_errors_end_with_status_134_and_a_trace_that_names_the_function(string end, string function, string message)
+    {
+        LauncherResult result = Boot($"end={end}");
+        Assert.That(result.Status, Is.EqualTo(134), result.Output);
+        Assert.That(result.Output, Does.Contain(message));
+        Assert.That(result.Output, Does.Contain(function));
+    }
+
+    [Test]
+    public void Reboot_resets_the_machine_and_the_launcher_says_that_there_was_no_status()
+    {
+        LauncherResult result = Boot("end=reboot");
+        Assert.That(result.Status, Is.EqualTo(125));
+        Assert.That(result.Errors, Does.Contain("without an exit status"));
+    }
+
+    [Test]
+    public void Timeout_ends_a_hanging_kernel_with_status_124()
+    {
+        LauncherResult result = Launcher.Run("--kernel", "KernelTests", "--append", "end=hang", "--timeout", "10");
+        Assert.That(result.Status, Is.EqualTo(124));
+        Assert.That(result.Errors, Does.Contain("time is up"));
+    }
+
+    [Test]
+    public void Missing_cpu_features_are_named_and_end_the_boot_with_status_125()
+    {
+        LauncherResult result = Boot("end=0", "--accel", "tcg", "--cpu", "max,-fsgsbase,-smap");
+        Assert.That(result.Output, Does.Contain("CPU feature missing: fsgsbase").And.Contain("CPU feature missing: smap"));
+        Assert.That(result.Status, Is.EqualTo(125));
+    }
+
+    [Test]
+    public void A_cpu_without_long_mode_is_named_and_ends_the_boot_with_status_125()
+    {
+        LauncherResult result = Boot("end=0", "--accel", "tcg", "--cpu", "max,-lm");
+        Assert.That(result.Output, Does.Contain("CPU feature missing: long mode"));
+        Assert.That(result.Status, Is.EqualTo(125));
+    }
+
+    [Test]
+    public void Vmware_like_hardware_boots_the_iso_and_powers_off()
+    {
+        LauncherResult result = Launcher.Run("--machine", "vmware", "--timeout", "300");
+        Assert.That(result.Status, Is.EqualTo(0), result.Errors);
+        Assert.That(result.Output, Does.Contain("Multiboot2").And.Contain("powering off"));
+    }
+
+    [Test]
+    public void Qemu_dies_with_its_launcher_even_on_sigkill()
+    {
+        string marker = "end=hang&marker=" + Guid.NewGuid().ToString("N");
+        using Process launcher = Launcher.Start(null, "--kernel", "KernelTests", "--append", marker.Replace('&', ' '));
+        string token = marker[(marker.LastIndexOf('=') + 1)..];
+        Assert.That(WaitFor(() => Running(token)), Is.True, "QEMU started");
+        launcher.Kill();
+        Assert.That(WaitFor(() => !Running(token)), Is.True, "QEMU ended");
+    }
+
+    [Test]
+    public void Options_without_a_guest_side_say_so()
+    {
+        LauncherResult result = Launcher.Run("--exec", "true");
+        Assert.That(result.Status, Is.EqualTo(2));
+        Assert.That(result.Errors, Does.Contain("later issue"));
+    }
+
+    private static bool WaitFor(Func<bool> condition)
+    {
+        for (int i = 0; i < 300; i++)
+        {
+            if (condition()) return true;
+            Thread.Sleep(100);
+        }
+        return false;
+    }
+
+    private static bool Running(string token)
+    {
+        foreach (string folder in Directory.GetDirectories("/proc"))
+        {
+            try
+            {
+                string line = File.ReadAllText(Path.Combine(folder, "cmdline"));
+                if (line.Contains("qemu-system", StringComparison.Ordinal) && line.Contains(token, StringComparison.Ordinal)) return true;
+            }
+            catch (IOException)
+            {
+                // The process ended meanwhile, or the folder is none.
+            }
+        }
+        return false;
+    }
+}
