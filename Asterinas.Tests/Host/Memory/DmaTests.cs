@@ -1,0 +1,104 @@
+using System;
+using System.Collections.Generic;
+using Asterinas.Ostd.Dma;
+using Asterinas.Ostd.Memory;
+using NUnit.Framework;
+
+namespace Asterinas.Tests.Host.Memory;
+
+public sealed class DmaTests : MemoryFixture
+{
+    private sealed class Iommu : IDmaMapper
+    {
+        public readonly Dictionary<ulong, (ulong Physical, int Pages, DmaDirection Direction)> Live = [];
+        public bool IsFull;
+        private ulong _next = 0x1000_0000;
+
+        public DeviceAddress? Map(PhysicalAddress start, int pageCount, DmaDirection direction)
+        {
+            if (IsFull) return null;
+            Live.Add(_next, (start.Value, pageCount, direction));
+            ulong address = _next;
+            _next += (ulong)pageCount << 12;
+            return new DeviceAddress(address);
+        }
+
+        public void Unmap(DeviceAddress address, int pageCount)
+        {
+            (ulong physical, int pages, _) = Live[address.Value];
+            Assert.That(pages, Is.EqualTo(pageCount));
+            Assert.That(FrameTable.StateOf(physical >> 12), Is.EqualTo(Asterinas.Ostd.Runtime.FrameState.Untyped), "the device loses access before the frames are freed");
+            Live.Remove(address.Value);
+        }
+    }
+
+    [Test]
+    public void Coherent_memory_is_zeroed_and_word_accesses_are_checked()
+    {
+        using (DmaCoherent ring = DmaCoherent.TryAllocate(2)!)
+        {
+            Assert.That(ring.ReadUInt64(8184), Is.Zero);
+            ring.WriteUInt64(8, 0x1122334455667788);
+            ring.WriteUInt16(16, 0xABCD);
+            Assert.That((ring.ReadUInt32(8), ring.ReadUInt32(12), ring.ReadUInt16(16)), Is.EqualTo((0x55667788u, 0x11223344u, (ushort)0xABCD)));
+            Assert.That(() => ring.ReadUInt32(8190), Throws.TypeOf<ArgumentOutOfRangeException>());
+            Assert.That(() => ring.ReadUInt32(2), Throws.TypeOf<ArgumentOutOfRangeException>());
+            Assert.That(() => ring.WriteUInt32(-4, 0), Throws.TypeOf<ArgumentOutOfRangeException>());
+            Assert.That(ring.Reader(8, 8).TryRead(out ulong value), Is.True);
+            Assert.That(value, Is.EqualTo(0x1122334455667788UL));
+            ring.Dispose();
+            Assert.That(() => ring.ReadUInt32(0), Throws.TypeOf<ObjectDisposedException>());
+            Assert.That(() => ring.Address, Throws.TypeOf<ObjectDisposedException>());
+            Assert.That(() => { ring.Reader(0, 1); }, Throws.TypeOf<ObjectDisposedException>());
+        }
+        Assert.That(Leaked, Is.Zero);
+    }
+
+    [Test]
+    public void Device_loses_access_before_the_frames_are_freed()
+    {
+        var iommu = new Iommu();
+        DmaMapping.Current = iommu;
+        Segment segment = Segment.Allocate(3);
+        DmaStream stream = DmaStream.TryMap(segment, DmaDirection.FromDevice)!;
+        Assert.That(iommu.Live[stream.Address.Value], Is.EqualTo((segment.Start.Value, 3, DmaDirection.FromDevice)));
+        segment.Dispose();
+        Assert.That(Leaked, Is.EqualTo(3), "the stream holds references of its own");
+        DmaMapping.Reset();
+        stream.SyncForDevice(0, 4096);
+        stream.SyncForCpu(4096, 8192);
+        Assert.That(() => stream.SyncForCpu(4097, 8192), Throws.TypeOf<ArgumentOutOfRangeException>());
+        stream.Dispose();
+        stream.Dispose();
+        Assert.That(iommu.Live, Is.Empty, "a mapping ends at the mapper that made it");
+        Assert.That(Leaked, Is.Zero);
+        Assert.That(() => stream.SyncForCpu(0, 1), Throws.TypeOf<ObjectDisposedException>());
+    }
+
+    [Test]
+    public void Full_iommu_is_null_and_leaks_nothing()
+    {
+        DmaMapping.Current = new Iommu { IsFull = true };
+        Assert.That(DmaCoherent.TryAllocate(1), Is.Null);
+        using (Segment segment = Segment.Allocate(1)) Assert.That(DmaStream.TryMap(segment, DmaDirection.ToDevice), Is.Null);
+        Assert.That(Leaked, Is.Zero);
+    }
+
+    [Test]
+    public void Forgotten_mapping_is_ended_by_its_finalizer()
+    {
+        var iommu = new Iommu();
+        DmaMapping.Current = iommu;
+        Forget();
+        for (int i = 0; i < 10 && Leaked != 0; i++)
+        {
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+        }
+        Assert.That(Leaked, Is.Zero);
+        Assert.That(iommu.Live, Is.Empty);
+
+        [System.Runtime.CompilerServices.MethodImpl(System.Runtime.CompilerServices.MethodImplOptions.NoInlining)]
+        static void Forget() => DmaCoherent.TryAllocate(1);
+    }
+}

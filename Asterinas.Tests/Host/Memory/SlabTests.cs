@@ -1,0 +1,133 @@
+using System;
+using System.Collections.Generic;
+using Asterinas.Ostd.Memory;
+using NUnit.Framework;
+
+namespace Asterinas.Tests.Host.Memory;
+
+public sealed class SlabTests : MemoryFixture
+{
+    private sealed class LyingAllocator : ISlabAllocator
+    {
+        public HeapSlot? Answer;
+        public HeapSlot LastReturned;
+
+        public HeapSlot? Allocate(int size) => Answer;
+
+        public void Deallocate(HeapSlot slot) => LastReturned = slot;
+    }
+
+    [Test]
+    public void Slots_hold_their_bytes_and_come_zeroed()
+    {
+        HeapSlot slot = SlabHeap.TryAllocate(100)!.Value;
+        Assert.That(slot.Size, Is.EqualTo(128));
+        slot.Write(120, [1, 2, 3, 4, 5, 6, 7, 8]);
+        byte[] bytes = new byte[8];
+        slot.Read(120, bytes);
+        Assert.That(bytes, Is.EqualTo(new byte[] { 1, 2, 3, 4, 5, 6, 7, 8 }));
+        Assert.That(() => slot.Write(121, bytes), Throws.TypeOf<ArgumentOutOfRangeException>());
+        Assert.That(() => slot.Read(-1, bytes), Throws.TypeOf<ArgumentOutOfRangeException>());
+        Assert.That(SlabHeap.Free(slot), Is.True);
+        HeapSlot next = SlabHeap.TryAllocate(128)!.Value;
+        next.Read(120, bytes);
+        Assert.That(bytes, Is.All.Zero);
+        SlabHeap.Free(next);
+    }
+
+    [Test]
+    public void Freed_slot_is_dead_whoever_has_it_now()
+    {
+        HeapSlot old = SlabHeap.TryAllocate(64)!.Value;
+        SlabHeap.Free(old);
+        HeapSlot current = SlabHeap.TryAllocate(64)!.Value;
+        Assert.That((current.Slab, current.Index), Is.EqualTo((old.Slab, old.Index)), "the same place");
+        Assert.That(() => old.Write(0, [1]), Throws.TypeOf<ObjectDisposedException>());
+        Assert.That(() => old.Read(0, new byte[1]), Throws.TypeOf<ObjectDisposedException>());
+        Assert.That(SlabHeap.Free(old), Is.False, "a stale handle frees nothing");
+        Assert.That(old.IsValid, Is.False);
+        Assert.That(current.IsValid, Is.True);
+        Assert.That(SlabHeap.Free(current), Is.True);
+        Assert.That(SlabHeap.Free(current), Is.False, "double free");
+        Assert.That(SlabHeap.Free(default), Is.False, "no slot");
+        Assert.That(() => default(HeapSlot).Read(0, new byte[1]), Throws.TypeOf<ObjectDisposedException>());
+    }
+
+    [Test]
+    public void Slab_with_slots_in_use_cannot_be_freed()
+    {
+        Slab slab = Slab.TryCreate(256)!;
+        Assert.That(slab.TryTake(out HeapSlot slot), Is.True);
+        Assert.That(() => slab.Dispose(), Throws.InvalidOperationException);
+        slot.Write(0, [1]);
+        Assert.That(slab.Return(slot), Is.True);
+        Assert.That(slab.Return(slot), Is.False);
+        slab.Dispose();
+        slab.Dispose();
+        Assert.That(() => slab.TryTake(out _), Throws.TypeOf<ObjectDisposedException>());
+        Assert.That(() => slot.Write(0, [1]), Throws.TypeOf<ObjectDisposedException>());
+        Assert.That(Leaked, Is.Zero);
+        Assert.That(() => Slab.TryCreate(100), Throws.TypeOf<ArgumentOutOfRangeException>());
+        Assert.That(() => Slab.TryCreate(4096), Throws.TypeOf<ArgumentOutOfRangeException>());
+    }
+
+    [Test]
+    public void Lying_slab_allocator_is_caught()
+    {
+        Slab slab = Slab.TryCreate(64)!;
+        slab.TryTake(out HeapSlot taken);
+        var policy = new LyingAllocator { Answer = taken };
+        SlabHeap.Inject(policy);
+        HeapSlot client = SlabHeap.TryAllocate(64)!.Value;
+        Assert.That(() => SlabHeap.TryAllocate(64), Throws.TypeOf<SlabPolicyViolationException>(), "the same slot twice");
+        policy.Answer = client;
+        Assert.That(() => SlabHeap.TryAllocate(64), Throws.TypeOf<SlabPolicyViolationException>(), "a client's slot");
+        policy.Answer = default(HeapSlot);
+        Assert.That(() => SlabHeap.TryAllocate(64), Throws.TypeOf<SlabPolicyViolationException>(), "no slot");
+        slab.TryTake(out HeapSlot other);
+        policy.Answer = other;
+        Assert.That(() => SlabHeap.TryAllocate(65), Throws.TypeOf<SlabPolicyViolationException>(), "too small");
+        slab.Return(other);
+        Assert.That(() => SlabHeap.TryAllocate(64), Throws.TypeOf<SlabPolicyViolationException>(), "returned to its slab");
+        Assert.That(() => taken.Write(0, [1]), Throws.TypeOf<ObjectDisposedException>(), "the policy's own value is dead");
+        Assert.That(slab.Return(taken), Is.False);
+        Assert.That(slab.Return(client), Is.False, "a client has it");
+        client.Write(0, [9]);
+        Assert.That(SlabHeap.Free(client), Is.True);
+        Assert.That(slab.Return(policy.LastReturned), Is.True);
+        slab.Dispose();
+    }
+
+    [Test]
+    public void Default_allocator_agrees_with_a_model_and_gives_slabs_back([Values(1, 2)] int seed)
+    {
+        var random = new Random(seed);
+        var live = new List<(HeapSlot Slot, byte Value, int Size)>();
+        byte[] bytes = new byte[2048];
+        for (int step = 0; step < 6000; step++)
+        {
+            if (live.Count == 0 || random.Next(100) < 55 && live.Count < 800)
+            {
+                int size = random.Next(1, 2049);
+                HeapSlot? slot = SlabHeap.TryAllocate(size);
+                if (slot is null) continue;
+                Assert.That(slot.Value.Size, Is.GreaterThanOrEqualTo(size).And.LessThan(Math.Max(9, 2 * size)));
+                byte value = (byte)random.Next(1, 256);
+                Array.Fill(bytes, value);
+                slot.Value.Write(0, bytes.AsSpan(0, size));
+                live.Add((slot.Value, value, size));
+            }
+            else
+            {
+                int index = random.Next(live.Count);
+                (HeapSlot slot, byte value, int size) = live[index];
+                live.RemoveAt(index);
+                slot.Read(0, bytes.AsSpan(0, size));
+                Assert.That(bytes.AsSpan(0, size).IndexOfAnyExcept(value), Is.EqualTo(-1), "nobody else wrote here");
+                Assert.That(SlabHeap.Free(slot), Is.True);
+            }
+        }
+        foreach ((HeapSlot slot, _, _) in live) Assert.That(SlabHeap.Free(slot), Is.True);
+        Assert.That(Leaked, Is.LessThanOrEqualTo(7 + 2 + 4), "one slab of each class stays");
+    }
+}
