@@ -94,6 +94,7 @@ internal static unsafe class Machine
     [DllImport(Library, EntryPoint = "ostd_map_firmware")] public static extern int MapFirmware(ulong physical, ulong bytes);
     [DllImport(Library, EntryPoint = "ostd_acpi_find")] public static extern ulong AcpiFind(uint signature);
     [DllImport(Library, EntryPoint = "ostd_io_apic_route"), SuppressGCTransition] public static extern int IoApicRoute(uint gsi, int vector, int flags);
+    [DllImport(Library, EntryPoint = "ostd_io_apic_unmask"), SuppressGCTransition] public static extern void IoApicUnmask(uint gsi);
     [DllImport(Library, EntryPoint = "ostd_isa_interrupt"), SuppressGCTransition] public static extern ulong IsaInterrupt(int line);
 
     // ---- console, diagnostics, the end

@@ -24,6 +24,12 @@ internal static unsafe class Apic
         LvtError = 0x370, InitialCount = 0x380, CurrentCount = 0x390, DivideConfiguration = 0x3E0;
     private const uint Masked = 1 << 16;
 
+    private struct PinTable
+    {
+        public fixed byte OfVector[256];    // pin + 1 of a level-triggered vector, else 0
+    }
+
+    private static PinTable s_pins;
     private static uint* s_local;
     private static uint* s_io;
     private static int s_ioEntries;
@@ -85,8 +91,32 @@ internal static unsafe class Apic
         uint low = vector == 0 ? Masked : (uint)vector;
         if ((flags & 1) != 0) low |= 1 << 13;
         if ((flags & 2) != 0) low |= 1 << 15;
+        for (int i = 0; i < 256; i++) if (s_pins.OfVector[i] == pin + 1) s_pins.OfVector[i] = 0;
         WriteEntry(pin, low);
+        // A level-triggered source goes on asserting until its driver has run: its pin is masked by the top half and opened again after the bottom half.
+        if (vector != 0 && (flags & 2) != 0) s_pins.OfVector[vector] = (byte)(pin + 1);
         return 1;
+    }
+
+    /// <summary>Opens a pin again after its bottom half.</summary>
+    [RuntimeExport("ostd_io_apic_unmask")]
+    private static void Unmask(uint gsi)
+    {
+        int pin = (int)(gsi - Acpi.IoApicGsiBase);
+        if (s_io == null || pin < 0 || pin >= s_ioEntries) return;
+        bool wasEnabled = (X64.ReadFlags() & 0x200) != 0;
+        X64.DisableInterrupts();            // the register window is shared with the top half
+        uint low = ReadIo(0x10 + 2 * pin);
+        if ((low & 0xFF) >= Vectors.FirstDevice) WriteIo(0x10 + 2 * pin, low & ~Masked);
+        if (wasEnabled) X64.EnableInterrupts();
+    }
+
+    /// <summary>Top half of a level-triggered vector, before its end of interrupt.</summary>
+    public static void MaskLevel(int vector)
+    {
+        int pin = s_pins.OfVector[vector] - 1;
+        if (pin < 0) return;
+        WriteIo(0x10 + 2 * pin, ReadIo(0x10 + 2 * pin) | Masked);
     }
 
     /// <summary>The global system interrupt of an ISA line; flags as for routing in the high half.</summary>
@@ -101,9 +131,12 @@ internal static unsafe class Apic
 
     private static void WriteEntry(int pin, uint low)
     {
+        bool wasEnabled = (X64.ReadFlags() & 0x200) != 0;
+        X64.DisableInterrupts();
         WriteIo(0x10 + 2 * pin, Masked);                    // masked while the halves differ
         WriteIo(0x11 + 2 * pin, X64.PerCpu()->ApicId << 24);
         WriteIo(0x10 + 2 * pin, low);
+        if (wasEnabled) X64.EnableInterrupts();
     }
 
     private static uint ReadIo(int register)

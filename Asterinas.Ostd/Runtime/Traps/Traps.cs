@@ -189,6 +189,7 @@ internal static unsafe class Traps
         PerCpu* cpu = X64.PerCpu();
         cpu->InterruptCount++;
         if (vector == Vectors.Spurious) return;                     // not acknowledged (SDM vol. 3 §11.9)
+        Apic.MaskLevel(vector);
         Apic.EndOfInterrupt();
         if (vector == Vectors.Timer)
         {

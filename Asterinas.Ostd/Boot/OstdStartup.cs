@@ -1,0 +1,20 @@
+using System.Runtime.CompilerServices;
+using Asterinas.Ostd.Sync;
+using Asterinas.Ostd.Tasks;
+
+namespace Asterinas.Ostd.Boot;
+
+/// <summary>Sets up the managed side before the kernel's Main: module initialisers of referenced assemblies run first.</summary>
+internal static class OstdStartup
+{
+#pragma warning disable CA2255 // the framework's start is what module initialisers are for
+    [ModuleInitializer]
+#pragma warning restore CA2255
+    internal static void Initialize()
+    {
+#if ARCH_X64
+        Scheduler.Initialize();
+        LockOrder.IsEnabled = BootInfo.Current.GetOption("lockorder") is not null;
+#endif
+    }
+}

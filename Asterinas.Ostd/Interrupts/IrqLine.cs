@@ -1,0 +1,120 @@
+using System;
+using System.Threading;
+using Asterinas.Ostd.Arch;
+using Asterinas.Ostd.Diagnostics;
+
+namespace Asterinas.Ostd.Interrupts;
+
+/// <summary>
+/// An interrupt vector that belongs to one driver. The top half is the framework's: it acknowledges and notes the vector. What the driver registers is a bottom half:
+/// ordinary code that runs at a safe point (on the way back to user mode, when a task blocks or yields, in the idle loop), never in interrupt context and never at the
+/// same time as itself on one CPU. Interrupts that come before it runs are one call.
+/// </summary>
+public sealed class IrqLine : IDisposable
+{
+    private const int FirstVector = 0x30, LastVector = 0xDF;
+
+    private static readonly IrqLine?[] s_lines = new IrqLine?[256];
+
+    private Action? _bottomHalf;
+    private long _count;
+    private uint _gsi = uint.MaxValue;
+    private bool _disposed;
+
+    private IrqLine(int vector) => Vector = vector;
+
+    /// <summary>Times that the bottom half was due.</summary>
+    public long Count => Interlocked.Read(ref _count);
+
+    internal int Vector { get; }
+
+    /// <summary>Takes a free vector; null when all 176 are in use.</summary>
+    public static IrqLine? TryAllocate()
+    {
+        for (int vector = FirstVector; vector <= LastVector; vector++)
+        {
+            if (Volatile.Read(ref s_lines[vector]) is not null) continue;
+            var line = new IrqLine(vector);
+            if (Interlocked.CompareExchange(ref s_lines[vector], line, null) is null) return line;
+        }
+        return null;
+    }
+
+    /// <summary>Sets the bottom half; null takes it away.</summary>
+    /// <param name="bottomHalf">Called at safe points. It may block as little as possible; an exception in it is logged, and the kernel goes on.</param>
+    /// <exception cref="ObjectDisposedException">The line was given back.</exception>
+    public void SetBottomHalf(Action? bottomHalf)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        Volatile.Write(ref _bottomHalf, bottomHalf);
+    }
+
+    /// <summary>
+    /// Routes an interrupt of the ISA bus here, as the firmware describes it (ACPI MADT). False when the machine has no such pin or the line has one.
+    /// </summary>
+    /// <param name="isaLine">0 to 15.</param>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such line on the bus.</exception>
+    /// <exception cref="ObjectDisposedException">The line was given back.</exception>
+    public bool TryRouteIsa(int isaLine)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        if (isaLine is < 0 or > 15) throw new ArgumentOutOfRangeException(nameof(isaLine));
+        ulong description = Machine.IsaInterrupt(isaLine);
+        return description != ulong.MaxValue && Route((uint)description, (int)(description >> 32));
+    }
+
+    /// <summary>Routes a global system interrupt here: PCI's INTx lines are level-triggered and active low.</summary>
+    /// <param name="gsi">Number of the I/O APIC's pin.</param>
+    /// <exception cref="ObjectDisposedException">The line was given back.</exception>
+    public bool TryRoutePciInterrupt(uint gsi)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        return Route(gsi, 3);
+    }
+
+    /// <summary>Masks the source and gives the vector back.</summary>
+    public void Dispose()
+    {
+        if (_disposed) return;
+        _disposed = true;
+        if (_gsi != uint.MaxValue) Machine.IoApicRoute(_gsi, 0, 0);
+        Volatile.Write(ref _bottomHalf, null);
+        Volatile.Write(ref s_lines[Vector], null);
+    }
+
+    /// <summary>Runs the bottom half of a vector: called at safe points.</summary>
+    internal static void Dispatch(int vector)
+    {
+        IrqLine? line = Volatile.Read(ref s_lines[vector]);
+        if (line is null)
+        {
+            Log.Debug($"interrupt on vector {vector}, which nobody owns");
+            return;
+        }
+        Interlocked.Increment(ref line._count);
+        try
+        {
+            Volatile.Read(ref line._bottomHalf)?.Invoke();
+        }
+        catch (Exception problem)
+        {
+            Log.Error($"the bottom half of vector {vector} failed: {problem}");
+        }
+        if (line._gsi != uint.MaxValue) Machine.IoApicUnmask(line._gsi);
+    }
+
+    /// <summary>Runs what is pending. Until the scheduler's safe points call it, a driver may do so while it waits.</summary>
+    internal static bool DispatchPending()
+    {
+        bool any = false;
+        for (int vector; (vector = Machine.TakePendingVector()) >= 0; any = true) Dispatch(vector);
+        return any;
+    }
+
+    private bool Route(uint gsi, int flags)
+    {
+        if (_gsi != uint.MaxValue || Machine.IoApicRoute(gsi, Vector, flags) == 0) return false;
+        _gsi = gsi;
+        return true;
+    }
+}

@@ -1,0 +1,173 @@
+using System;
+using System.Threading;
+using Asterinas.Ostd.Arch;
+using Asterinas.Ostd.Boot;
+using Asterinas.Ostd.Memory;
+
+namespace Asterinas.Ostd.Io;
+
+/// <summary>How the CPU caches device memory.</summary>
+public enum IoCaching
+{
+    /// <summary>Not at all: registers.</summary>
+    Uncached = 0,
+    /// <summary>Writes are combined: framebuffers.</summary>
+    WriteCombining = 1,
+}
+
+/// <summary>
+/// Memory-mapped registers or memory of a device, for one driver alone. RAM, firmware tables, the interrupt controllers, the IOMMU and PCI configuration space cannot be
+/// acquired. Accesses are single loads and stores of the given width, in program order.
+/// </summary>
+/// <remarks>
+/// The mapping lives as long as the object is reachable: <see cref="Dispose"/> only refuses further accesses, so an access that runs on another CPU at
+/// that moment never meets an unmapped page. The range becomes free when the object is collected.
+/// </remarks>
+public sealed unsafe class IoMem : IDisposable
+{
+    // SAFETY: _base is the platform layer's mapping of exactly [_physical, _physical + _length), made by the constructor and removed only by the finalizer, when nobody can
+    // reach the object. Every access checks its offset, width and alignment against the length and keeps the object alive until it is done.
+    private static readonly RangeClaims s_claims = Sensitive();
+
+    private readonly ulong _physical;
+    private readonly ulong _length;
+    private readonly byte* _base;
+    private bool _disposed;
+
+    private IoMem(ulong physical, ulong length, byte* mapping)
+    {
+        _physical = physical;
+        _length = length;
+        _base = mapping;
+    }
+
+    /// <summary>Unmaps the range.</summary>
+    ~IoMem()
+    {
+        if (_base == null) return;
+        Machine.UnmapIo((nint)_base, (nuint)_length);
+        s_claims.Release(_physical, _length);
+    }
+
+    /// <summary>Bytes.</summary>
+    public ulong Length => _length;
+
+    /// <summary>Physical address of the first byte.</summary>
+    public PhysicalAddress Start => new(_physical);
+
+    /// <summary>Claims and maps device memory; null when any of it is RAM, sensitive or taken, or when there is no memory for the mapping.</summary>
+    /// <param name="start">Physical address.</param>
+    /// <param name="length">Bytes; not 0.</param>
+    /// <param name="caching">Uncached for registers.</param>
+    public static IoMem? TryAcquire(PhysicalAddress start, ulong length, IoCaching caching = IoCaching.Uncached)
+    {
+        if (length == 0 || start.Value + length < start.Value || start.Value + length > 1UL << 46) return null;
+        if (caching is not (IoCaching.Uncached or IoCaching.WriteCombining)) return null;
+        // Pages are the unit of mapping: all of the pages that the range touches must be free of RAM.
+        ulong low = start.Value & ~(ulong)(PageSize.Small - 1), high = (start.Value + length + PageSize.Small - 1) & ~(ulong)(PageSize.Small - 1);
+        foreach (MemoryRegion region in BootInfo.Current.MemoryMap)
+        {
+            if (region.Kind != MemoryRegionKind.Reserved && region.Start < high && region.Start + region.Length > low) return null;
+        }
+        if (!s_claims.TryClaim(start.Value, length)) return null;
+        nint mapping = Machine.MapIo(start.Value, (nuint)length, (int)caching);
+        if (mapping != 0) return new IoMem(start.Value, length, (byte*)mapping);
+        s_claims.Release(start.Value, length);
+        return null;
+    }
+
+    /// <summary>Reads a byte.</summary>
+    /// <param name="offset">Bytes from the start; aligned to the width.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The access leaves the range or is not aligned.</exception>
+    /// <exception cref="ObjectDisposedException">The memory was given back.</exception>
+    public byte Read8(ulong offset)
+    {
+        byte value = Volatile.Read(ref *At(offset, 1));
+        GC.KeepAlive(this);
+        return value;
+    }
+
+    /// <summary>Reads 16 bits.</summary>
+    /// <inheritdoc cref="Read8"/>
+    public ushort Read16(ulong offset)
+    {
+        ushort value = Volatile.Read(ref *(ushort*)At(offset, 2));
+        GC.KeepAlive(this);
+        return value;
+    }
+
+    /// <summary>Reads 32 bits.</summary>
+    /// <inheritdoc cref="Read8"/>
+    public uint Read32(ulong offset)
+    {
+        uint value = Volatile.Read(ref *(uint*)At(offset, 4));
+        GC.KeepAlive(this);
+        return value;
+    }
+
+    /// <summary>Reads 64 bits.</summary>
+    /// <inheritdoc cref="Read8"/>
+    public ulong Read64(ulong offset)
+    {
+        ulong value = Volatile.Read(ref *(ulong*)At(offset, 8));
+        GC.KeepAlive(this);
+        return value;
+    }
+
+    /// <summary>Writes a byte.</summary>
+    /// <param name="offset">Bytes from the start; aligned to the width.</param>
+    /// <param name="value">The value.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The access leaves the range or is not aligned.</exception>
+    /// <exception cref="ObjectDisposedException">The memory was given back.</exception>
+    public void Write8(ulong offset, byte value)
+    {
+        Volatile.Write(ref *At(offset, 1), value);
+        GC.KeepAlive(this);
+    }
+
+    /// <summary>Writes 16 bits.</summary>
+    /// <inheritdoc cref="Write8"/>
+    public void Write16(ulong offset, ushort value)
+    {
+        Volatile.Write(ref *(ushort*)At(offset, 2), value);
+        GC.KeepAlive(this);
+    }
+
+    /// <summary>Writes 32 bits.</summary>
+    /// <inheritdoc cref="Write8"/>
+    public void Write32(ulong offset, uint value)
+    {
+        Volatile.Write(ref *(uint*)At(offset, 4), value);
+        GC.KeepAlive(this);
+    }
+
+    /// <summary>Writes 64 bits.</summary>
+    /// <inheritdoc cref="Write8"/>
+    public void Write64(ulong offset, ulong value)
+    {
+        Volatile.Write(ref *(ulong*)At(offset, 8), value);
+        GC.KeepAlive(this);
+    }
+
+    /// <summary>Refuses further accesses. The range is free again once the object is collected.</summary>
+    public void Dispose() => _disposed = true;
+
+    /// <summary>Keeps a range for the framework: the IOMMU's registers, PCI configuration space.</summary>
+    internal static void AddSensitive(ulong start, ulong length) => s_claims.AddSensitive(start, length);
+
+    private byte* At(ulong offset, uint width)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        if (offset > _length - width || _length < width || ((_physical + offset) & (width - 1)) != 0) throw new ArgumentOutOfRangeException(nameof(offset));
+        return _base + offset;
+    }
+
+    private static RangeClaims Sensitive()
+    {
+        var claims = new RangeClaims();
+        claims.AddSensitive(0, 1 << 20);                        // firmware, legacy video
+        claims.AddSensitive(0xFEC00000, 0x100000);              // I/O APICs, HPET
+        claims.AddSensitive(0xFEE00000, 0x100000);              // local APIC and the MSI window
+        return claims;
+    }
+}
