@@ -60,6 +60,7 @@ public sealed class VmSpace : IDisposable
     /// <exception cref="ObjectDisposedException">The space was disposed.</exception>
     public void Activate()
     {
+        if (IsActive) return;
         _gate.Enter();
         bool isDisposed = _isDisposed;
         if (!isDisposed) PageTable.AcquireRoot(_root);
