@@ -33,7 +33,6 @@ public static class Scheduler
     private static readonly SpinLock s_tasksLock = new("all tasks");
     private static readonly List<WeakReference<Task>> s_tasks = [];
     private static IScheduler s_policy = new FifoScheduler();
-    private static int s_injected;
     private static long s_violations;
 
     private sealed class CpuState
@@ -61,22 +60,16 @@ public static class Scheduler
     /// <summary>Times that a policy's answer was refused.</summary>
     public static long PolicyViolations => Interlocked.Read(ref s_violations);
 
-    /// <summary>Replaces the default policy. Possible once; the tasks that are runnable move over.</summary>
+    /// <summary>Replaces the policy; the tasks that are runnable move over. A policy that breaks its contract is replaced by <see cref="FifoScheduler"/>.</summary>
     /// <param name="policy">The policy.</param>
-    /// <exception cref="InvalidOperationException">A policy was injected before.</exception>
     public static void Inject(IScheduler policy)
     {
         ArgumentNullException.ThrowIfNull(policy);
-        if (Interlocked.CompareExchange(ref s_injected, 1, 0) != 0) throw new InvalidOperationException("a scheduler was injected before");
         Replace(policy);
     }
 
-    /// <summary>Lets a test inject again: the default policy takes over.</summary>
-    internal static void ResetForTests()
-    {
-        Replace(new FifoScheduler());
-        Volatile.Write(ref s_injected, 0);
-    }
+    /// <summary>The policy in charge.</summary>
+    internal static IScheduler Policy => s_policy;
 
     /// <summary>Makes the boot thread a task and starts the idle task of this CPU.</summary>
     internal static unsafe void Initialize()
@@ -84,7 +77,6 @@ public static class Scheduler
         CpuState cpu = Cpu();
         Task boot = Task.AdoptBootThread();
         boot.OnCpu = Machine.CpuId();
-        Track(boot);
         cpu.Idle = Task.CreateIdle();
         nint handle = GCHandle.ToIntPtr(GCHandle.Alloc(cpu.Idle));
         // SAFETY: the entry point has the signature that the platform calls; the handle stays allocated for good.
@@ -103,6 +95,7 @@ public static class Scheduler
     {
         if (reason == EnqueueReason.Spawn) Track(task);
         int target;
+        Task.EnterAtomic();                 // a policy that tries to block gets an exception
         try
         {
             target = s_policy.Enqueue(task, reason);
@@ -111,6 +104,10 @@ public static class Scheduler
         {
             Violation($"Enqueue failed: {problem.Message}");
             return;                         // falling back has enqueued every runnable task
+        }
+        finally
+        {
+            Task.LeaveAtomic();
         }
         if ((uint)target < (uint)s_cpus.Length) s_cpus[target].NeedsReschedule = true;
     }
@@ -131,16 +128,10 @@ public static class Scheduler
         CpuState cpu = Cpu();
         cpu.NeedsReschedule = false;
         DrainReady(cpu);
-        if (!ReferenceEquals(cpu.Running, current))
-        {
-            // A thread that the policy does not know as current (it came back from a wait under the runtime): queue it like a woken one.
-            Volatile.Write(ref current.StateValue, (int)TaskState.Runnable);
-            Enqueue(current, EnqueueReason.Wake);
-            SwitchAway(current);
-            return;
-        }
-        if (!Update(cpu, UpdateReason.Yield)) return;
+        if (ReferenceEquals(cpu.Running, current) && !Update(cpu, UpdateReason.Yield)) return;
         Volatile.Write(ref current.StateValue, (int)TaskState.Runnable);
+        // The policy does not know the task as current: it came back from a wait under the runtime, or the policy was replaced. Queue it like a woken one.
+        if (!ReferenceEquals(cpu.Running, current)) Enqueue(current, EnqueueReason.Wake);
         SwitchAway(current);
     }
 
@@ -256,7 +247,6 @@ public static class Scheduler
         if (ReferenceEquals(next, current))
         {
             cpu.Running = current;
-            Volatile.Write(ref current.StateValue, (int)TaskState.Running);
             return;
         }
         if (next is null && current.State == TaskState.Runnable && ReferenceEquals(cpu.Running, current))
@@ -271,7 +261,6 @@ public static class Scheduler
         ArmSlice(cpu, next);
         Machine.ThreadSwitch(next?.Thread ?? cpu.Idle.Thread);
         FinishSwitch();
-        Volatile.Write(ref current.StateValue, (int)TaskState.Running);
     }
 
     private static void ArmSlice(CpuState cpu, Task? next)
@@ -303,6 +292,7 @@ public static class Scheduler
         while (true)
         {
             Task? next;
+            Task.EnterAtomic();
             try
             {
                 next = s_policy.GetLocalRunQueue(Machine.CpuId()).PickNext();
@@ -311,6 +301,10 @@ public static class Scheduler
             {
                 Violation($"PickNext failed: {problem.Message}");
                 continue;
+            }
+            finally
+            {
+                Task.LeaveAtomic();
             }
             if (next is null || TryClaim(next, current)) return next;
             Violation($"PickNext chose '{next.Name}', which is {next.State}{(next.OnCpu != Task.NoCpu ? " on a CPU" : "")}");
@@ -321,7 +315,11 @@ public static class Scheduler
     private static bool TryClaim(Task task, Task current)
     {
         if (task.State != TaskState.Runnable) return false;
-        if (ReferenceEquals(task, current)) return true;
+        if (ReferenceEquals(task, current))
+        {
+            Volatile.Write(ref task.StateValue, (int)TaskState.Running);
+            return true;
+        }
         int cpu = Machine.CpuId();
         while (Interlocked.CompareExchange(ref task.OnCpu, cpu, Task.NoCpu) != Task.NoCpu)
         {
@@ -329,11 +327,13 @@ public static class Scheduler
             if (other != Task.NoCpu && !ReferenceEquals(Volatile.Read(ref s_cpus[other].Leaving), task)) return false;
             Machine.Pause();
         }
+        Volatile.Write(ref task.StateValue, (int)TaskState.Running);
         return true;
     }
 
     private static bool Update(CpuState cpu, UpdateReason reason)
     {
+        Task.EnterAtomic();
         try
         {
             return s_policy.GetLocalRunQueue(Machine.CpuId()).UpdateCurrent(reason);
@@ -343,11 +343,16 @@ public static class Scheduler
             Violation($"UpdateCurrent failed: {problem.Message}");
             return true;
         }
+        finally
+        {
+            Task.LeaveAtomic();
+        }
     }
 
     private static void Dequeue(CpuState cpu)
     {
         cpu.Running = null;
+        Task.EnterAtomic();
         try
         {
             s_policy.GetLocalRunQueue(Machine.CpuId()).DequeueCurrent();
@@ -355,6 +360,10 @@ public static class Scheduler
         catch (Exception problem)
         {
             Violation($"DequeueCurrent failed: {problem.Message}");
+        }
+        finally
+        {
+            Task.LeaveAtomic();
         }
     }
 
@@ -365,7 +374,7 @@ public static class Scheduler
         Replace(new FifoScheduler());
     }
 
-    /// <summary>Moves every runnable task that is on no CPU to another policy; the running ones join when they yield or wake.</summary>
+    /// <summary>Moves every runnable task to another policy; the running ones join when they yield or wake.</summary>
     private static void Replace(IScheduler policy)
     {
         using SpinLock.Guard guard = s_tasksLock.Lock();
@@ -373,11 +382,12 @@ public static class Scheduler
         foreach (CpuState cpu in s_cpus) cpu.Running = null;
         foreach (WeakReference<Task> reference in s_tasks)
         {
-            if (reference.TryGetTarget(out Task? task) && task.State == TaskState.Runnable && Volatile.Read(ref task.OnCpu) == Task.NoCpu) policy.Enqueue(task, EnqueueReason.Wake);
+            if (reference.TryGetTarget(out Task? task) && task.State == TaskState.Runnable) policy.Enqueue(task, EnqueueReason.Wake);
         }
     }
 
-    private static void Track(Task task)
+    /// <summary>Makes a task known for a change of the policy.</summary>
+    internal static void Track(Task task)
     {
         using SpinLock.Guard guard = s_tasksLock.Lock();
         if (s_tasks.Count == s_tasks.Capacity) s_tasks.RemoveAll(static reference => !reference.TryGetTarget(out Task? old) || old.State == TaskState.Exited);

@@ -187,6 +187,7 @@ public sealed unsafe class Task
         var task = new Task(null, new TaskOptions { Name = "runtime" }) { Thread = thread };
         task._handle = GCHandle.ToIntPtr(GCHandle.Alloc(task));
         Machine.SetThreadTag(thread, task._handle);
+        Scheduler.Track(task);
         return task;
     }
 

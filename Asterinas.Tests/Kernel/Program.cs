@@ -26,6 +26,9 @@ internal static class Program
         GcTests.Register();
         ExceptionTests.Register();
         MachineTests.Register();
+        MemoryTests.Register();
+        TaskTests.Register();
+        UserModeTests.Register();
 
         string? only = BootInfo.Current.GetOption("test");
         int count = 0, failed = 0;
