@@ -1,5 +1,4 @@
 using System;
-using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Threading;
 using Asterinas.Ostd.Arch;
@@ -84,7 +83,7 @@ internal static unsafe class FrameTable
     public static void Assign(ulong pageNumber, int tag)
     {
         ref FrameMeta meta = ref Slot(pageNumber);
-        Debug.Assert(meta.State == (int)FrameState.Unused);
+        if (meta.State != (int)FrameState.Unused) ThrowState(pageNumber, FrameState.Unused);
         meta.Order = tag;
     }
 

@@ -34,12 +34,29 @@ public sealed class EndingTests
     [TestCase("panic", "PanicHere", "a test asked for it")]
     [TestCase("unhandled", "ThrowUnhandled", "nobody catches this")]
     [TestCase("stack-overflow", "Recurse", "stack overflow")]
+    [TestCase("task-stack-overflow", "Recurse", "stack overflow")]
     public void Fatal_errors_end_with_status_134_and_a_trace_that_names_the_function(string end, string function, string message)
     {
         LauncherResult result = Boot($"end={end}");
         Assert.That(result.Status, Is.EqualTo(134), result.Output);
         Assert.That(result.Output, Does.Contain(message));
         Assert.That(result.Output, Does.Contain(function));
+    }
+
+    [Test]
+    public void Frame_allocator_that_lies_is_caught_and_the_kernel_goes_on()
+    {
+        LauncherResult result = Boot("end=lying-frame-allocator");
+        Assert.That(result.Status, Is.EqualTo(0), result.Output);
+        Assert.That(result.Output, Does.Contain("every lie was caught"));
+    }
+
+    [Test]
+    public void Hundred_line_kernel_prints_what_its_user_program_writes()
+    {
+        LauncherResult result = Launcher.Run("--kernel", "HundredLines", "--timeout", "300");
+        Assert.That(result.Status, Is.EqualTo(0), result.Errors);
+        Assert.That(result.Output, Does.Match(@"(?m)^Hello, world!\r?$"));
     }
 
     [Test]

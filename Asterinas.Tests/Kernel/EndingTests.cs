@@ -26,6 +26,11 @@ internal static class EndingTests
             case "stack-overflow":
                 Log.Info(Recurse(1).ToString(CultureInfo.InvariantCulture));
                 break;
+            case "task-stack-overflow":
+                Ostd.Tasks.Task.Spawn(static () => Log.Info(Recurse(1).ToString(CultureInfo.InvariantCulture))).Join();
+                break;
+            case "lying-frame-allocator":
+                return LyingFrameAllocator.Run();
             case "reboot":
                 Power.Reboot();
                 break;
