@@ -112,6 +112,13 @@ public static class Scheduler
         if ((uint)target < (uint)s_cpus.Length) s_cpus[target].NeedsReschedule = true;
     }
 
+    /// <summary>The task's affinity is another one: the CPU that runs it looks at it soon.</summary>
+    internal static void AffinityChanged(Task task)
+    {
+        int cpu = Volatile.Read(ref task.OnCpu);
+        if (cpu != Task.NoCpu) s_cpus[cpu].NeedsReschedule = true;
+    }
+
     /// <summary>Wakes a task that waits. False when it does not wait (any more).</summary>
     internal static bool Wake(Task task)
     {
@@ -137,12 +144,12 @@ public static class Scheduler
 
     internal static void YieldIfNeeded()
     {
+        Task current = Task.Current;
+        if (current.AtomicDepth != 0) return;       // a bottom half might want the lock that is held here
         RunSafePoint();
         CpuState cpu = Cpu();
         DrainReady(cpu);
-        if (!cpu.NeedsReschedule) return;
-        cpu.NeedsReschedule = false;
-        if (Task.Current.AtomicDepth == 0) Yield();
+        if (cpu.NeedsReschedule) Yield();
     }
 
     /// <summary>The current task's State is Waiting (or Runnable again, when its waker was faster): leave the CPU until it is picked.</summary>

@@ -20,6 +20,9 @@ public sealed record TaskOptions
     /// <summary>The CPUs it may run on; null for all.</summary>
     public CpuSet? Affinity { get; init; }
 
+    /// <summary>First value of <see cref="Task.SchedulerData"/>: class, priority, what the injected policy wants to know.</summary>
+    public object? SchedulerData { get; init; }
+
     /// <summary>Anything that the kernel on top wants to find again in <see cref="Task.Data"/>.</summary>
     public object? Data { get; init; }
 }
@@ -50,9 +53,13 @@ public sealed unsafe class Task
 
     internal const int NoCpu = -1;
 
+    // A set and its absence in one reference, so that a change is one store.
+    private sealed record AffinityBox(CpuSet Set);
+
     private readonly Action? _entry;
     private readonly WaitQueue _exited = new();
     private nint _handle;
+    private AffinityBox? _affinity;
 
     internal nint Thread;
     internal int StateValue = (int)TaskState.Runnable;
@@ -66,7 +73,8 @@ public sealed unsafe class Task
         _entry = entry;
         Name = options.Name;
         Data = options.Data;
-        Affinity = options.Affinity;
+        if (options.Affinity is { } set) _affinity = new AffinityBox(set);
+        SchedulerData = options.SchedulerData;
         Waiter = new Waiter(this);
     }
 
@@ -79,8 +87,18 @@ public sealed unsafe class Task
     /// <summary>What the kernel on top attached.</summary>
     public object? Data { get; }
 
-    /// <summary>The CPUs it may run on; null for all. A hint to the scheduler.</summary>
-    public CpuSet? Affinity { get; }
+    /// <summary>The CPUs it may run on; null for all.</summary>
+    public CpuSet? Affinity => Volatile.Read(ref _affinity)?.Set;
+
+    /// <summary>Changes the CPUs it may run on. A task that runs elsewhere moves at its next safe point.</summary>
+    /// <param name="affinity">Null for all.</param>
+    /// <exception cref="ArgumentException">None of the CPUs is online.</exception>
+    public void SetAffinity(CpuSet? affinity)
+    {
+        if (affinity is { } set && (set.Bits & CpuSet.Online.Bits) == 0) throw new ArgumentException("no CPU of the set is online", nameof(affinity));
+        Volatile.Write(ref _affinity, affinity is null ? null : new AffinityBox(affinity.Value));
+        Scheduler.AffinityChanged(this);
+    }
 
     /// <summary>Where it is in its life, at the moment of the call.</summary>
     public TaskState State => (TaskState)Volatile.Read(ref StateValue);
