@@ -44,6 +44,8 @@ public sealed class FifoScheduler : IScheduler
 
         public Task? Current { get; private set; }
 
+        public ulong SliceDeadlineNs => Current is null ? 0 : _sliceEnd;
+
         public int Count => _waiting.Count + (Current is null ? 0 : 1);
 
         public void Add(Task task)
@@ -55,8 +57,10 @@ public sealed class FifoScheduler : IScheduler
         public bool UpdateCurrent(UpdateReason reason)
         {
             using SpinLock.Guard guard = _lock.Lock();
-            if (_waiting.Count == 0) return false;
-            return reason != UpdateReason.Tick || Machine.MonotonicNs() >= _sliceEnd;
+            bool expired = Machine.MonotonicNs() >= _sliceEnd;
+            if (_waiting.Count != 0) return expired || reason != UpdateReason.Tick;
+            if (expired) _sliceEnd = Machine.MonotonicNs() + TimeSliceNs;
+            return false;
         }
 
         public Task? PickNext()

@@ -45,6 +45,13 @@ public interface ILocalRunQueue
     /// <summary>The task that the queue believes is running; null for none.</summary>
     Task? Current { get; }
 
+    /// <summary>
+    /// The moment at which the queue wants to hear <see cref="UpdateReason.Tick"/>, in nanoseconds of <see cref="Timers.Clock.MonotonicNs"/>; 0 for none, and then the CPU
+    /// runs without a tick. The mechanism asks after each pick and each update, and arms the CPU's one-shot timer; a moment that has passed is taken as "soon".
+    /// A queue that changes its mind at another time has the CPU look at it (<see cref="IScheduler.Enqueue"/>).
+    /// </summary>
+    ulong SliceDeadlineNs => 0;
+
     /// <summary>Tells that something happened to the current task. True when another one should run.</summary>
     /// <param name="reason">What.</param>
     bool UpdateCurrent(UpdateReason reason);

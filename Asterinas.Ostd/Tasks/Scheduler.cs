@@ -29,6 +29,9 @@ namespace Asterinas.Ostd.Tasks;
 /// </summary>
 public static class Scheduler
 {
+    // The shortest time between two ticks that a policy can ask for.
+    private const ulong MinSliceNs = 50000;
+
     private static readonly CpuState[] s_cpus = CreateCpus();
     private static readonly SpinLock s_tasksLock = new("all tasks");
     private static readonly List<WeakReference<Task>> s_tasks = [];
@@ -135,7 +138,11 @@ public static class Scheduler
         CpuState cpu = Cpu();
         cpu.NeedsReschedule = false;
         DrainReady(cpu);
-        if (ReferenceEquals(cpu.Running, current) && !Update(cpu, UpdateReason.Yield)) return;
+        if (ReferenceEquals(cpu.Running, current) && !Update(cpu, UpdateReason.Yield))
+        {
+            ArmSlice(cpu, current);
+            return;
+        }
         Volatile.Write(ref current.StateValue, (int)TaskState.Runnable);
         // The policy does not know the task as current: it came back from a wait under the runtime, or the policy was replaced. Queue it like a woken one.
         if (!ReferenceEquals(cpu.Running, current)) Enqueue(current, EnqueueReason.Wake);
@@ -241,8 +248,8 @@ public static class Scheduler
         TimerQueue.RunExpired();
         if (cpu.SliceDeadline != 0 && Machine.MonotonicNs() >= cpu.SliceDeadline)
         {
-            cpu.SliceDeadline = Machine.MonotonicNs() + FifoScheduler.TimeSliceNs;
             if (Update(cpu, UpdateReason.Tick)) cpu.NeedsReschedule = true;
+            cpu.SliceDeadline = cpu.Running is null ? 0 : SliceDeadline();
         }
         ArmTimer();
     }
@@ -254,12 +261,14 @@ public static class Scheduler
         if (ReferenceEquals(next, current))
         {
             cpu.Running = current;
+            ArmSlice(cpu, current);
             return;
         }
         if (next is null && current.State == TaskState.Runnable && ReferenceEquals(cpu.Running, current))
         {
             // A yield, and nobody else wants the CPU: the policy kept us.
             Volatile.Write(ref current.StateValue, (int)TaskState.Running);
+            ArmSlice(cpu, current);
             return;
         }
         cpu.Running = next;
@@ -272,10 +281,30 @@ public static class Scheduler
 
     private static void ArmSlice(CpuState cpu, Task? next)
     {
-        ulong deadline = next is null ? 0 : Machine.MonotonicNs() + FifoScheduler.TimeSliceNs;
-        bool arm = deadline == 0 ? cpu.SliceDeadline != 0 : cpu.SliceDeadline == 0;
+        ulong deadline = next is null ? 0 : SliceDeadline(), old = cpu.SliceDeadline;
         cpu.SliceDeadline = deadline;
-        if (arm) ArmTimer();
+        // A timer that comes too early is set again then: cheaper than a write to the timer at every switch.
+        if (deadline == 0 ? old != 0 : old == 0 || deadline < old) ArmTimer();
+    }
+
+    /// <summary>When the policy wants its next tick. One that always says "now" gets no more ticks than <see cref="MinSliceNs"/> allows.</summary>
+    private static ulong SliceDeadline()
+    {
+        Task.EnterAtomic();
+        try
+        {
+            ulong deadline = s_policy.GetLocalRunQueue(Machine.CpuId()).SliceDeadlineNs;
+            return deadline == 0 ? 0 : Math.Max(deadline, Machine.MonotonicNs() + MinSliceNs);
+        }
+        catch (Exception problem)
+        {
+            Violation($"SliceDeadlineNs failed: {problem.Message}");
+            return Machine.MonotonicNs() + FifoScheduler.TimeSliceNs;
+        }
+        finally
+        {
+            Task.LeaveAtomic();
+        }
     }
 
     /// <summary>Queues the threads that the runtime's own primitives woke. One that is no task yet (the finalizer's thread) becomes one.</summary>
