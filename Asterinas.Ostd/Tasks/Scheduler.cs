@@ -115,6 +115,15 @@ public static class Scheduler
         if ((uint)target < (uint)s_cpus.Length) s_cpus[target].NeedsReschedule = true;
     }
 
+    /// <summary>
+    /// Makes a CPU look at its run queue soon: for a policy that changed its mind outside <see cref="IScheduler.Enqueue"/> (a priority was changed, a task was moved). Never blocks.
+    /// </summary>
+    /// <param name="cpu">Its number; one that does not exist is ignored.</param>
+    public static void RequestReschedule(int cpu)
+    {
+        if ((uint)cpu < (uint)s_cpus.Length) s_cpus[cpu].NeedsReschedule = true;
+    }
+
     /// <summary>The task's affinity is another one: the CPU that runs it looks at it soon.</summary>
     internal static void AffinityChanged(Task task)
     {
