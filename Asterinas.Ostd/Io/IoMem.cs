@@ -1,5 +1,4 @@
 using System;
-using System.Threading;
 using Asterinas.Ostd.Arch;
 using Asterinas.Ostd.Boot;
 using Asterinas.Ostd.Memory;
@@ -82,7 +81,7 @@ public sealed unsafe class IoMem : IDisposable
     /// <exception cref="ObjectDisposedException">The memory was given back.</exception>
     public byte Read8(ulong offset)
     {
-        byte value = Volatile.Read(ref *At(offset, 1));
+        byte value = Machine.IoRead8(At(offset, 1));
         GC.KeepAlive(this);
         return value;
     }
@@ -91,7 +90,7 @@ public sealed unsafe class IoMem : IDisposable
     /// <inheritdoc cref="Read8"/>
     public ushort Read16(ulong offset)
     {
-        ushort value = Volatile.Read(ref *(ushort*)At(offset, 2));
+        ushort value = Machine.IoRead16(At(offset, 2));
         GC.KeepAlive(this);
         return value;
     }
@@ -100,7 +99,7 @@ public sealed unsafe class IoMem : IDisposable
     /// <inheritdoc cref="Read8"/>
     public uint Read32(ulong offset)
     {
-        uint value = Volatile.Read(ref *(uint*)At(offset, 4));
+        uint value = Machine.IoRead32(At(offset, 4));
         GC.KeepAlive(this);
         return value;
     }
@@ -109,7 +108,7 @@ public sealed unsafe class IoMem : IDisposable
     /// <inheritdoc cref="Read8"/>
     public ulong Read64(ulong offset)
     {
-        ulong value = Volatile.Read(ref *(ulong*)At(offset, 8));
+        ulong value = Machine.IoRead64(At(offset, 8));
         GC.KeepAlive(this);
         return value;
     }
@@ -121,7 +120,7 @@ public sealed unsafe class IoMem : IDisposable
     /// <exception cref="ObjectDisposedException">The memory was given back.</exception>
     public void Write8(ulong offset, byte value)
     {
-        Volatile.Write(ref *At(offset, 1), value);
+        Machine.IoWrite8(At(offset, 1), value);
         GC.KeepAlive(this);
     }
 
@@ -129,7 +128,7 @@ public sealed unsafe class IoMem : IDisposable
     /// <inheritdoc cref="Write8"/>
     public void Write16(ulong offset, ushort value)
     {
-        Volatile.Write(ref *(ushort*)At(offset, 2), value);
+        Machine.IoWrite16(At(offset, 2), value);
         GC.KeepAlive(this);
     }
 
@@ -137,7 +136,7 @@ public sealed unsafe class IoMem : IDisposable
     /// <inheritdoc cref="Write8"/>
     public void Write32(ulong offset, uint value)
     {
-        Volatile.Write(ref *(uint*)At(offset, 4), value);
+        Machine.IoWrite32(At(offset, 4), value);
         GC.KeepAlive(this);
     }
 
@@ -145,7 +144,7 @@ public sealed unsafe class IoMem : IDisposable
     /// <inheritdoc cref="Write8"/>
     public void Write64(ulong offset, ulong value)
     {
-        Volatile.Write(ref *(ulong*)At(offset, 8), value);
+        Machine.IoWrite64(At(offset, 8), value);
         GC.KeepAlive(this);
     }
 

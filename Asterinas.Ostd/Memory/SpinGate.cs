@@ -16,11 +16,7 @@ internal struct SpinGate
     {
         while (Interlocked.CompareExchange(ref _held, 1, 0) != 0)
         {
-#if ARCH_MIRCH
-            Thread.Yield();
-#else
             Machine.Pause();
-#endif
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Threading;
 using Asterinas.Ostd.Runtime;
 
 namespace Asterinas.Ostd.Arch;
@@ -91,6 +92,15 @@ internal static unsafe class Machine
     [DllImport(Library, EntryPoint = "ostd_out32"), SuppressGCTransition] public static extern void Out32(ushort port, uint value);
     [DllImport(Library, EntryPoint = "ostd_map_io")] public static extern nint MapIo(ulong physical, nuint bytes, int cacheType);
     [DllImport(Library, EntryPoint = "ostd_unmap_io")] public static extern void UnmapIo(nint address, nuint bytes);
+    /// <summary>One load or store of device memory, in program order.</summary>
+    public static byte IoRead8(byte* address) => Volatile.Read(ref *address);
+    public static ushort IoRead16(byte* address) => Volatile.Read(ref *(ushort*)address);
+    public static uint IoRead32(byte* address) => Volatile.Read(ref *(uint*)address);
+    public static ulong IoRead64(byte* address) => Volatile.Read(ref *(ulong*)address);
+    public static void IoWrite8(byte* address, byte value) => Volatile.Write(ref *address, value);
+    public static void IoWrite16(byte* address, ushort value) => Volatile.Write(ref *(ushort*)address, value);
+    public static void IoWrite32(byte* address, uint value) => Volatile.Write(ref *(uint*)address, value);
+    public static void IoWrite64(byte* address, ulong value) => Volatile.Write(ref *(ulong*)address, value);
     [DllImport(Library, EntryPoint = "ostd_map_firmware")] public static extern int MapFirmware(ulong physical, ulong bytes);
     [DllImport(Library, EntryPoint = "ostd_acpi_find")] public static extern ulong AcpiFind(uint signature);
     [DllImport(Library, EntryPoint = "ostd_io_apic_route"), SuppressGCTransition] public static extern int IoApicRoute(uint gsi, int vector, int flags);

@@ -1,0 +1,67 @@
+using System;
+using System.Numerics;
+using System.Threading;
+
+namespace Asterinas.Ostd.Arch;
+
+/// <summary>Pending events and interrupt vectors of the simulated CPUs: a test raises one where hardware would interrupt.</summary>
+internal static partial class Machine
+{
+    private const int FirstDeviceVector = 0x30, LastDeviceVector = 0xDF;
+
+    public static uint PendingEvents()
+    {
+        SchedulePoint("pending events");
+        return Volatile.Read(ref Self().Cpu.Events);
+    }
+
+    public static int TakeTimerExpired() => Self().Cpu.Take(SimulatedCpu.TimerExpired) ? 1 : 0;
+
+    public static int TakeReschedule() => Self().Cpu.Take(SimulatedCpu.Reschedule) ? 1 : 0;
+
+    public static int TakePendingVector()
+    {
+        SimulatedCpu cpu = Self().Cpu;
+        lock (Interrupts)
+        {
+            cpu.Take(SimulatedCpu.InterruptPending);
+            for (int word = 0; word < 4; word++)
+            {
+                ulong bits = cpu.PendingVectors[word];
+                if (bits == 0) continue;
+                int bit = BitOperations.TrailingZeroCount(bits);
+                cpu.PendingVectors[word] &= ~(1UL << bit);
+                // There may be more: the event stays until a look finds none.
+                cpu.Note(SimulatedCpu.InterruptPending);
+                return word * 64 + bit;
+            }
+        }
+        return -1;
+    }
+
+    public static ulong InterruptCount() => (ulong)Interlocked.Read(ref Self().Cpu.InterruptCount);
+
+    /// <summary>A device interrupt on a CPU: the top half notes the vector. Any host thread may call it.</summary>
+    public static void RaiseInterrupt(int vector, int cpu = 0)
+    {
+        if (vector is < FirstDeviceVector or > LastDeviceVector) throw new ArgumentOutOfRangeException(nameof(vector));
+        lock (Interrupts)
+        {
+            s_cpus[cpu].PendingVectors[vector >> 6] |= 1UL << (vector & 63);
+            Interrupt(s_cpus[cpu], SimulatedCpu.InterruptPending);
+        }
+    }
+
+    /// <summary>The interrupt by which another CPU asks this one to look at its run queue.</summary>
+    public static void RaiseReschedule(int cpu = 0)
+    {
+        lock (Interrupts) Interrupt(s_cpus[cpu], SimulatedCpu.Reschedule);
+    }
+
+    private static void Interrupt(SimulatedCpu cpu, uint bits)
+    {
+        cpu.InterruptCount++;
+        cpu.Note(bits);
+        Monitor.PulseAll(Interrupts);
+    }
+}
