@@ -1,0 +1,114 @@
+using System;
+using System.Numerics;
+using Asterinas.Ostd.Sync;
+
+namespace Asterinas.Services.Scheduling;
+
+/// <summary>
+/// Moves waiting entities between CPUs. A CPU that would become idle, or would run less than a real-time entity that waits elsewhere, pulls. A CPU where somebody waits
+/// pushes at its ticks; CPUs that run alone or idle have no ticks, and need none. An entity takes its place relative to the average along.
+/// </summary>
+internal sealed class Balancer(SchedulerCore core)
+{
+    private const int PushBatch = 8;
+
+    /// <summary>Before a pick: fetches something better than what the CPU has, if there is anything.</summary>
+    public void Pull(RunQueue own)
+    {
+        if (core.IsRealTimeWaiting) PullRealTime(own);
+        if (own.CurrentRank == RunQueue.IdleRank && own.Waiting == 0) PullAny(own);
+    }
+
+    /// <summary>At a tick: gives what waits here to CPUs that have less to do.</summary>
+    public void Push(RunQueue own)
+    {
+        ulong tried = 1UL << own.Cpu;
+        for (int moves = 0; moves < PushBatch && own.Waiting > 0 && LeastLoaded(tried) is { } target;)
+        {
+            if (TryMove(own, target, isTargetIdle: target.CurrentRank == RunQueue.IdleRank && target.Waiting == 0)) moves++;
+            else tried |= 1UL << target.Cpu;
+        }
+    }
+
+    /// <summary>After a pick that left real-time entities waiting: gives the most urgent one to a CPU that runs something less urgent.</summary>
+    public void PushRealTime(RunQueue own)
+    {
+        RunQueue? target = null;
+        int least = own.HighestWaiting;
+        for (int cpu = 0; cpu < core.CpuCount; cpu++)
+        {
+            RunQueue queue = core.Queue(cpu);
+            int rank = Math.Max(queue.CurrentRank, queue.HighestWaiting);
+            if (queue == own || rank >= least) continue;
+            (target, least) = (queue, rank);
+        }
+        if (target is not null) Move(own, target, abovePriority: Math.Max(least, 0), weightLimit: 0);
+    }
+
+    private void PullRealTime(RunQueue own)
+    {
+        int best = Math.Max(Math.Max(own.CurrentRank, own.HighestWaiting), 0);
+        RunQueue? source = null;
+        for (int cpu = 0; cpu < core.CpuCount; cpu++)
+        {
+            RunQueue queue = core.Queue(cpu);
+            if (queue == own || queue.HighestWaiting <= best) continue;
+            (source, best) = (queue, queue.HighestWaiting);
+        }
+        if (source is not null) Move(source, own, abovePriority: Math.Max(Math.Max(own.CurrentRank, own.HighestWaiting), 0), weightLimit: 0);
+    }
+
+    private void PullAny(RunQueue own)
+    {
+        ulong tried = 1UL << own.Cpu;
+        while (Busiest(tried) is { } source && !Move(source, own, abovePriority: 0, weightLimit: long.MaxValue)) tried |= 1UL << source.Cpu;
+    }
+
+    private RunQueue? Busiest(ulong except)
+    {
+        RunQueue? busiest = null;
+        for (int cpu = 0; cpu < core.CpuCount; cpu++)
+        {
+            RunQueue queue = core.Queue(cpu);
+            if ((except >> cpu & 1) != 0 || queue.Waiting == 0) continue;
+            if (busiest is null || queue.Load > busiest.Load) busiest = queue;
+        }
+        return busiest;
+    }
+
+    private RunQueue? LeastLoaded(ulong except)
+    {
+        ulong idle = core.IdleCpus & ~except;
+        if (idle != 0) return core.Queue(BitOperations.TrailingZeroCount(idle));
+        RunQueue? least = null;
+        for (int cpu = 0; cpu < core.CpuCount; cpu++)
+        {
+            RunQueue queue = core.Queue(cpu);
+            if ((except >> cpu & 1) != 0) continue;
+            if (least is null || queue.Load < least.Load) least = queue;
+        }
+        return least;
+    }
+
+    // A move helps when the target is still less loaded than the source was; to an idle CPU everything helps.
+    private bool TryMove(RunQueue source, RunQueue target, bool isTargetIdle) =>
+        Move(source, target, abovePriority: Math.Max(target.CurrentRank, 0), weightLimit: isTargetIdle ? long.MaxValue : source.Load - target.Load);
+
+    private bool Move(RunQueue source, RunQueue target, int abovePriority, long weightLimit)
+    {
+        bool look;
+        RunQueue first = source.Cpu < target.Cpu ? source : target, second = first == source ? target : source;
+        // LOCK ORDER: by CPU number.
+        using (SpinLock.Guard outer = first.Lock.Lock())
+        using (SpinLock.Guard inner = second.Lock.Lock())
+        {
+            if (source.FindMovable(target.Cpu, abovePriority, weightLimit) is not { } entity || !core.MayRunOn(entity, target.Cpu)) return false;
+            ulong now = core.Now;
+            source.Detach(entity, now);
+            look = target.Attach(entity, JoinReason.Moved, now);
+            if (look) target.NoteKick();
+        }
+        if (look) core.Kick(target.Cpu);
+        return true;
+    }
+}
