@@ -54,7 +54,7 @@ internal abstract class Entity
     public EntityState State
     {
         get => (EntityState)Volatile.Read(ref _state);
-        set => Interlocked.Exchange(ref _state, (int)value);      // a full fence: see SchedulerCore.Reapply
+        set => Volatile.Write(ref _state, (int)value);
     }
 
     /// <summary>The queue it is in, or was in last.</summary>

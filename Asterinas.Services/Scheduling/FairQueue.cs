@@ -132,9 +132,9 @@ internal sealed class FairQueue
     /// <summary>Whether a waiting member should run before the running one's request is served.</summary>
     public bool Preempts(Entity newcomer)
     {
-        if (_running is not { } running || newcomer.Applied.Policy != SchedulingPolicy.Other) return false;
+        if (_running is not { } running || newcomer.Applied.Policy == SchedulingPolicy.Idle) return false;
         if (running.Applied.Policy == SchedulingPolicy.Idle) return true;
-        return newcomer.Vruntime - Average <= 0 && newcomer.Deadline - running.Deadline < 0;
+        return newcomer.Applied.Policy == SchedulingPolicy.Other && newcomer.Vruntime - Average <= 0 && newcomer.Deadline - running.Deadline < 0;
     }
 
     /// <summary>Nanoseconds until the running member's request is served.</summary>

@@ -90,7 +90,6 @@ internal sealed partial class RunQueue(int cpu, SchedulerCore core)
     public bool Attach(Entity entity, JoinReason reason, ulong now)
     {
         Settle(now);
-        // A change of the parameters after this look finds the entity Queued and applies itself: both sides write, fence, then read.
         SchedulingParameters parameters = entity.Attributes.Parameters;
         if (entity.Applied != parameters) Apply(entity, parameters);
         entity.Queue = this;
@@ -108,6 +107,8 @@ internal sealed partial class RunQueue(int cpu, SchedulerCore core)
         }
         entity.State = EntityState.Queued;
         bool look = false;
+        // Who changes the parameters writes them, then looks where the entity is; here it is the other way round, with a fence between: one sees the other.
+        Interlocked.MemoryBarrier();
         if (!ReferenceEquals(entity.Attributes.Parameters, parameters)) Reapply(entity, now);
         if (Current is not { } current) look = true;
         else if (!entity.IsRealTime && !current.IsRealTime && _fair.Preempts(entity)) _preempted = true;

@@ -93,6 +93,7 @@ internal sealed class SchedulerCore
     /// <returns>Whether another one should run.</returns>
     public bool Update(RunQueue queue, UpdateReason reason)
     {
+        if (reason is UpdateReason.Wait or UpdateReason.Exit) return true;     // DequeueCurrent follows, and does the accounts
         ulong now = Now;
         bool isSwitchDue, isBalanceDue;
         using (SpinLock.Guard guard = queue.Lock.Lock())
@@ -101,7 +102,7 @@ internal sealed class SchedulerCore
             bool kicked = queue.TakeKick();
             if (reason == UpdateReason.Yield && !kicked && !queue.NeedsSwitch) queue.Yield(now);
             queue.Republish(now);
-            isSwitchDue = queue.NeedsSwitch || reason is UpdateReason.Wait or UpdateReason.Exit;
+            isSwitchDue = queue.NeedsSwitch;
             isBalanceDue = queue.Waiting > 0 && now >= queue.BalanceAt;
             if (isBalanceDue) queue.BalanceAt = now + BalanceIntervalNs;
         }

@@ -68,6 +68,15 @@ internal sealed class SimulatedMachine
         PickOn(task);
     }
 
+    /// <summary>As <see cref="Block"/>, but the waker comes before the task has left its CPU.</summary>
+    public void BlockThoughWoken(SimulatedTask task)
+    {
+        Core.Update(Core.Queue(task.OnCpu), UpdateReason.Wait);
+        MakeRunnable(task, EnqueueReason.Wake);
+        Assert.That(Core.DequeueCurrent(Core.Queue(task.OnCpu)), Is.SameAs(task));
+        PickOn(task);
+    }
+
     public void Yield(SimulatedTask task)
     {
         if (Core.Update(Core.Queue(task.OnCpu), UpdateReason.Yield)) PickNext(task.OnCpu); else AskTick(task.OnCpu);
