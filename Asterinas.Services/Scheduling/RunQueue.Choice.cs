@@ -35,23 +35,27 @@ internal sealed partial class RunQueue
         }
     }
 
-    /// <summary>Chooses who runs from now on; null when the current one goes on, or there is nobody.</summary>
+    /// <summary>
+    /// Chooses who runs from now on; null when the current one goes on, or there is nobody. A current one that may not stay here goes on until there is another one to run:
+    /// null always means that it is still current.
+    /// </summary>
     /// <param name="strays">Entities that may not run here any more; the caller places them.</param>
     public Entity? PickNext(ulong now, ref StrayList strays)
     {
         Settle(now);
         _kicked = false;
-        if (Current is { } old && !core.MayRunOn(old, Cpu)) strays.Push(DetachCurrent(EntityState.Placing, now)!);
-        Entity? next = Best();
+        bool isMisplaced = Current is { } old && !core.MayRunOn(old, Cpu);
+        Entity? next = Best(isMisplaced);
         while (next is not null && next != Current && !core.MayRunOn(next, Cpu))
         {
             Detach(next, now);
             strays.Push(next);
-            next = Best();
+            next = Best(isMisplaced);
         }
         if (next is not null && next != Current)
         {
-            if (Current is { } current) PutBack(current, now);
+            if (isMisplaced) strays.Push(DetachCurrent(EntityState.Placing, now)!);
+            else if (Current is { } current) PutBack(current, now);
             Run(next, now);
         }
         else
@@ -83,16 +87,16 @@ internal sealed partial class RunQueue
 
     private bool IsTurnOver(Entity current) => _yielded || (current.Applied.Policy == SchedulingPolicy.RoundRobin && current.TurnLeftNs == 0);
 
-    private Entity? Best()
+    private Entity? Best(bool passCurrent)
     {
-        Entity? current = Current;
+        Entity? current = passCurrent ? null : Current;
         if (!IsThrottled)
         {
             int waiting = _realTime.Highest, own = current is { IsRealTime: true } ? current.Applied.Priority : 0;
             if (own > waiting || (own == waiting && own > 0 && !IsTurnOver(current!))) return current;
             if (waiting > 0) return _realTime.First(waiting);
         }
-        return _fair.Pick(_yielded) ?? current;
+        return _fair.Pick(_yielded || passCurrent) ?? Current;
     }
 
     private void Run(Entity entity, ulong now)

@@ -209,11 +209,19 @@ internal sealed class SimulatedMachine
                 if (!cpu.IsKicked) continue;
                 any = true;
                 cpu.IsKicked = false;
-                // As in Scheduler.Yield: a running task has its queue updated first.
-                if (cpu.Running is not null && !Core.Update(Core.Queue(i), UpdateReason.Yield)) AskTick(i);
+                // As Scheduler.Reschedule does: a task whose affinity has changed leaves, the others have their queue updated first.
+                if (cpu.Running is { } running && (running.Affinity >> i & 1) == 0) Misplaced(running);
+                else if (cpu.Running is not null && !Core.Update(Core.Queue(i), UpdateReason.Tick)) AskTick(i);
                 else PickNext(i);
             }
         }
+    }
+
+    private void Misplaced(SimulatedTask task)
+    {
+        Assert.That(Core.DequeueCurrent(Core.Queue(task.OnCpu)), Is.SameAs(task));
+        MakeRunnable(task, EnqueueReason.Wake);
+        PickOn(task);
     }
 
     private void PickNext(int index)
