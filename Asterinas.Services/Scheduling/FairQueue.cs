@@ -65,7 +65,7 @@ internal sealed class FairQueue
             lag += lag * entity.Weight / _weight;
         }
         entity.Vruntime = average - lag;
-        entity.Deadline = entity.Vruntime + (reason == JoinReason.Moved ? entity.RelativeDeadline : entity.VirtualOf(entity.Applied.SliceNs));
+        entity.Deadline = entity.Vruntime + (reason == JoinReason.Moved && entity.RelativeDeadline > 0 ? entity.RelativeDeadline : entity.VirtualOf(entity.Applied.SliceNs));
         _weight += entity.Weight;
         _offset += entity.Weight * (entity.Vruntime - _origin);
         _waiting.Insert(entity);

@@ -17,11 +17,7 @@ internal sealed class Placement(SchedulerCore core)
         if (BitOperations.IsPow2(allowed)) return BitOperations.TrailingZeroCount(allowed);
 
         ulong idle = core.IdleCpus & allowed;
-        if (idle != 0)
-        {
-            if (previous >= 0 && (idle >> previous & 1) != 0) return previous;
-            return NextIn(idle, Start(entity, previous));
-        }
+        if (idle != 0) return NextIn(idle, Start(entity, previous));      // the previous one, if it is among them
         return entity.Attributes.Parameters is { IsRealTime: true } parameters
             ? LeastUrgent(allowed, Start(entity, previous), previous, parameters.Priority)
             : LeastLoaded(allowed, Start(entity, previous), previous);

@@ -91,7 +91,7 @@ internal sealed partial class RunQueue(int cpu, SchedulerCore core)
     {
         Settle(now);
         SchedulingParameters parameters = entity.Attributes.Parameters;
-        if (entity.Applied != parameters) Apply(entity, parameters);
+        if (!ReferenceEquals(entity.Applied, parameters)) Apply(entity, parameters);
         entity.Queue = this;
         entity.QueuedAtNs = now;
         if (entity.LastCpu >= 0 && entity.LastCpu != Cpu) entity.Migrations++;

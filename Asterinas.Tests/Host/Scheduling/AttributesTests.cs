@@ -64,6 +64,25 @@ public sealed class AttributesTests
     }
 
     [Test]
+    public void A_change_while_the_task_is_being_queued_is_not_lost()
+    {
+        var machine = new SimulatedMachine(1);
+        SimulatedTask task = SimulatedTask.Create("task");
+        int looks = 0;
+        // The queue asks for the affinity between its look at the parameters and the moment at which it shows the task as queued.
+        task.OnAffinityRead = () =>
+        {
+            if (++looks == 2) task.Attributes.SetNice(5);
+        };
+        machine.Spawn(task);
+        task.OnAffinityRead = null;
+        Assert.That(looks, Is.GreaterThanOrEqualTo(2));
+        Assert.That(task.Applied.Nice, Is.EqualTo(5));
+        machine.RunFor(1);
+        machine.Check();
+    }
+
+    [Test]
     public void A_change_of_a_sleeping_task_is_in_force_when_it_wakes()
     {
         var machine = new SimulatedMachine(1);

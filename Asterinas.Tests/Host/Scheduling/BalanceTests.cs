@@ -96,6 +96,17 @@ public sealed class BalanceTests
     }
 
     [Test]
+    public void A_real_time_task_wakes_on_an_idle_CPU_rather_than_preempt_a_fair_one()
+    {
+        var machine = new SimulatedMachine(2);
+        SimulatedTask urgent = machine.Spawn("urgent", new() { Policy = SchedulingPolicy.Fifo, Priority = 1 }, burstNs: Ms, sleepNs: 4 * Ms);
+        machine.RunFor(Ms / 2);
+        SimulatedTask busy = machine.Spawn("busy", affinity: urgent.CpusSeen);
+        machine.RunFor(100 * Ms);
+        Assert.That(busy.RanNs, Is.EqualTo(100 * Ms - Ms / 2));
+    }
+
+    [Test]
     public void Affinity_is_honoured_always()
     {
         var machine = new SimulatedMachine(4);
@@ -163,6 +174,20 @@ public sealed class BalanceTests
         ulong[] before = [.. fair.Select(task => task.RanNs)];
         machine.RunFor(900 * Ms);
         for (int i = 0; i < fair.Length; i++) Assert.That((fair[i].RanNs - before[i]) / (900.0 * Ms), Is.EqualTo(0.25).Within(0.05));
+    }
+
+    [Test]
+    public void A_real_time_task_that_is_preempted_goes_where_something_less_urgent_runs()
+    {
+        var machine = new SimulatedMachine(2);
+        machine.Spawn("fair 0", affinity: 1);
+        machine.Spawn("fair 1", affinity: 2);
+        SimulatedTask middle = machine.Spawn("middle", new() { Policy = SchedulingPolicy.Fifo, Priority = 5 }, affinity: 1);
+        machine.RunFor(Ms);
+        middle.SetAffinity(3);
+        SimulatedTask high = machine.Spawn("high", new() { Policy = SchedulingPolicy.Fifo, Priority = 6 }, affinity: 1);
+        machine.RunFor(1);
+        Assert.That((machine.RunningOn(0), machine.RunningOn(1)), Is.EqualTo((high, middle)));
     }
 
     [Test]

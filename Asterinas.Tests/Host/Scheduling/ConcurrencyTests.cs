@@ -36,6 +36,7 @@ public sealed class ConcurrencyTests
         var seen = new HashSet<Entity>();
         for (int cpu = 0; cpu < Cpus; cpu++) core.Queue(cpu).Check(entity => Assert.That(seen.Add(entity), Is.True, $"{entity} is in two places"));
         Assert.That(seen, Has.Count.EqualTo(TaskCount));
+        foreach (Entity entity in seen) Assert.That(entity.Applied, Is.SameAs(entity.Attributes.Parameters), $"{entity}");
     }
 
     private void Guarded(Action body)

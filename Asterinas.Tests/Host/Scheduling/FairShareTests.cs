@@ -206,4 +206,58 @@ public sealed class FairShareTests
         Assert.That((one.RanNs - before) / 2000.0 / Ms, Is.EqualTo((double)one.Weight / (one.Weight + two.Weight)).Within(0.02));
         Assert.That(one.Applied.Nice, Is.EqualTo(-3));
     }
+
+    [Test]
+    public void Changing_nice_again_and_again_gains_nothing()
+    {
+        var machine = new SimulatedMachine(1);
+        SimulatedTask steady = machine.Spawn("steady"), cheat = machine.Spawn("cheat");
+        double expected = 0;
+        for (int i = 0; i < 4000; i++)
+        {
+            // Few when it is ahead, many when it is behind: a debt or a claim that does not keep its size would show.
+            cheat.Attributes.SetNice(machine.RunningOn(0) == cheat ? 10 : -5);
+            double weight = FairWeight.Of(cheat.Attributes.Parameters);
+            expected += 500_000 * weight / (weight + steady.Weight);
+            machine.RunFor(Ms / 2);
+        }
+        Assert.That(cheat.RanNs / expected, Is.EqualTo(1).Within(0.02));
+    }
+
+    [Test]
+    public void Nothing_is_lost_when_time_is_charged_in_small_pieces()
+    {
+        SimulatedTask heavy = SimulatedTask.Create("heavy", Nice(-20));
+        for (int i = 0; i < 1_000_000; i++) heavy.Charge(1);
+        Assert.That(heavy.Vruntime, Is.EqualTo(1_000_000 * FairWeight.Unit / heavy.Weight));
+    }
+
+    [TestCase(1)]
+    [TestCase(-1)]
+    public void A_lag_that_is_carried_over_is_limited(int sign)
+    {
+        var queue = new FairQueue();
+        SimulatedTask one = SimulatedTask.Create("one"), two = SimulatedTask.Create("two");
+        queue.Join(one, JoinReason.New, 0);
+        two.VirtualLag = sign * 1_000_000_000_000;
+        queue.Join(two, JoinReason.Woken, 0);
+        Assert.That((double)(queue.Average - two.Vruntime), Is.EqualTo(sign * 2.0 * SchedulingParameters.DefaultSliceNs).Within(2));
+    }
+
+    [Test]
+    public void A_debt_is_gone_after_a_long_sleep_and_a_claim_is_not()
+    {
+        Assert.That(LagAfterSleep(-4 * (long)Ms), Is.EqualTo(0).Within(2));
+        Assert.That(LagAfterSleep(4 * (long)Ms), Is.EqualTo(4.0 * Ms).Within(2));
+
+        static double LagAfterSleep(long lag)
+        {
+            var queue = new FairQueue();
+            SimulatedTask one = SimulatedTask.Create("one"), two = SimulatedTask.Create("two");
+            queue.Join(one, JoinReason.New, 0);
+            (two.VirtualLag, two.LeftAtNs) = (lag, 0);
+            queue.Join(two, JoinReason.Woken, 100 * Ms);
+            return queue.Average - two.Vruntime;
+        }
+    }
 }

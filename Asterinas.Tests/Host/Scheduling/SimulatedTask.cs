@@ -1,3 +1,4 @@
+using System;
 using Asterinas.Services.Scheduling;
 
 namespace Asterinas.Tests.Host.Scheduling;
@@ -14,7 +15,17 @@ internal sealed class SimulatedTask : Entity
 
     public string Name { get; private set; } = "";
 
-    public override ulong Affinity => _affinity;
+    public override ulong Affinity
+    {
+        get
+        {
+            OnAffinityRead?.Invoke();
+            return _affinity;
+        }
+    }
+
+    /// <summary>For tests of what happens at that moment.</summary>
+    public Action? OnAffinityRead { get; set; }
 
     /// <summary>Nanoseconds of computing before each sleep; 0: never sleeps.</summary>
     public ulong BurstNs { get; set; }
