@@ -105,14 +105,18 @@ internal sealed class FairQueue
         return true;
     }
 
-    /// <summary>The running member gives up what it is owed and the rest of its request.</summary>
+    /// <summary>
+    /// The running member gives up what it is owed, and the rest of its request as if that had been served: so tasks that do nothing but yield take turns with all
+    /// others. One that is ahead already gives up nothing more: its debt is never more than a slice.
+    /// </summary>
     public void Yield(Entity entity)
     {
-        long owed = Average - entity.Vruntime;
-        if (owed > 0)
+        long average = Average;
+        if (entity.Vruntime - average <= 0)
         {
-            entity.Vruntime += owed;
-            _offset += entity.Weight * owed;
+            long moved = Math.Max(average - entity.Vruntime, entity.Deadline - entity.Vruntime);
+            entity.Vruntime += moved;
+            _offset += entity.Weight * moved;
         }
         entity.Deadline = entity.Vruntime + entity.VirtualOf(entity.Applied.SliceNs);
     }

@@ -152,6 +152,23 @@ public sealed class FairShareTests
     }
 
     [Test]
+    public void Yielding_tasks_take_turns_whoever_came_first()
+    {
+        var machine = new SimulatedMachine(1);
+        SimulatedTask creator = machine.Spawn("creator");
+        for (int i = 0; i < 3; i++)
+        {
+            machine.Spawn($"{i}", burstNs: 1000, yields: true);
+            if (i < 2) machine.RunFor(Ms / 2);          // as long as it takes to make the next one
+        }
+        machine.Block(creator);
+        string order = "";
+        machine.AfterStep = () => order += machine.RunningOn(0)?.Name;
+        machine.RunFor(12_000);
+        Assert.That(order, Does.StartWith("120120120").Or.StartWith("012012012").Or.StartWith("201201201"));
+    }
+
+    [Test]
     public void Idle_policy_gets_the_crumbs_and_gives_way_at_once()
     {
         var machine = new SimulatedMachine(1);
