@@ -102,7 +102,6 @@ internal sealed class Balancer(SchedulerCore core)
         using (SpinLock.Guard outer = first.Lock.Lock())
         using (SpinLock.Guard inner = second.Lock.Lock())
         {
-            if (target.IsThrottled) abovePriority = SchedulingParameters.MaxPriority;
             if (source.FindMovable(target.Cpu, abovePriority, weightLimit) is not { } entity || !core.MayRunOn(entity, target.Cpu)) return false;
             ulong now = core.Now;
             source.Detach(entity, now);

@@ -82,8 +82,7 @@ internal sealed partial class RunQueue
     public Entity? FindMovable(int cpu, int abovePriority, long weightLimit) =>
         _realTime.FirstAllowedOn(cpu, abovePriority) ?? (weightLimit > 0 ? _fair.LastAllowedOn(cpu, weightLimit) : null);
 
-    /// <summary>Whether the real-time class has to let the fair one run. Under the lock.</summary>
-    public bool IsThrottled => _bandwidth.IsExhausted && (_fair.Count > 0 || Current is { IsRealTime: false });
+    private bool IsThrottled => _bandwidth.IsExhausted && (_fair.Count > 0 || Current is { IsRealTime: false });
 
     private bool IsTurnOver(Entity current) => _yielded || (current.Applied.Policy == SchedulingPolicy.RoundRobin && current.TurnLeftNs == 0);
 

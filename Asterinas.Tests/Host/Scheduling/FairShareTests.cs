@@ -241,6 +241,24 @@ public sealed class FairShareTests
         Assert.That(cheat.RanNs / expected, Is.EqualTo(1).Within(0.02));
     }
 
+    [TestCase(-20)]
+    [TestCase(19)]
+    public void A_new_weight_leaves_the_real_size_of_lag_and_request(int nice)
+    {
+        var queue = new FairQueue();
+        SimulatedTask one = SimulatedTask.Create("one"), two = SimulatedTask.Create("two");
+        queue.Join(one, JoinReason.New, 0);
+        queue.Join(two, JoinReason.New, 0);
+        queue.Run(two);
+        queue.Charge(two, Ms);
+        double lag = (queue.Average - two.Vruntime) * (double)two.Weight, left = queue.RemainingNs;
+        queue.Reweigh(two, Nice(nice), 0);
+        Assert.That((queue.Average - two.Vruntime) * (double)two.Weight / lag, Is.EqualTo(1).Within(0.01));
+        Assert.That(queue.RemainingNs / left, Is.EqualTo(1).Within(0.01));
+        queue.Reweigh(two, Nice(nice) with { SliceNs = Ms / 2 }, 0);
+        Assert.That((double)queue.RemainingNs, Is.EqualTo(Ms / 2.0).Within(200), "a shorter slice counts at once");
+    }
+
     [Test]
     public void Nothing_is_lost_when_time_is_charged_in_small_pieces()
     {
