@@ -106,7 +106,6 @@ internal sealed class Balancer(SchedulerCore core)
             ulong now = core.Now;
             source.Detach(entity, now);
             look = target.Attach(entity, JoinReason.Moved, now);
-            if (look) target.NoteKick();
         }
         if (look) core.Kick(target.Cpu);
         return true;

@@ -43,7 +43,6 @@ internal sealed partial class RunQueue
     public Entity? PickNext(ulong now, ref StrayList strays)
     {
         Settle(now);
-        _kicked = false;
         bool isMisplaced = Current is { } old && !core.MayRunOn(old, Cpu);
         Entity? next = Best(isMisplaced);
         while (next is not null && next != Current && !core.MayRunOn(next, Cpu))
@@ -65,17 +64,6 @@ internal sealed partial class RunQueue
         _requestServed = _preempted = _yielded = false;
         Publish(now);
         return next;
-    }
-
-    /// <summary>Remembers that the CPU was told to look.</summary>
-    public void NoteKick() => _kicked = true;
-
-    /// <summary>Whether the CPU was told to look since the last time; forgets it.</summary>
-    public bool TakeKick()
-    {
-        bool kicked = _kicked;
-        _kicked = false;
-        return kicked;
     }
 
     /// <summary>A waiting entity that another CPU may take: real-time above a priority, or fair and lighter than a limit.</summary>

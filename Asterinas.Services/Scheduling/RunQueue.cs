@@ -22,7 +22,6 @@ internal sealed partial class RunQueue(int cpu, SchedulerCore core)
     private bool _requestServed;            // the current fair entity has had its slice
     private bool _preempted;                // a fair entity that should go first has come
     private bool _yielded;                  // the current entity gives way until the next pick
-    private bool _kicked;                   // the CPU was told to look: its next look is no yield of the task
 
     // Published: written under the lock, read by anybody, out of date at once.
     private ulong _tickAt;

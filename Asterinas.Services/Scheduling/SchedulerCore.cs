@@ -99,8 +99,7 @@ internal sealed class SchedulerCore
         using (SpinLock.Guard guard = queue.Lock.Lock())
         {
             queue.Settle(now);
-            bool kicked = queue.TakeKick();
-            if (reason == UpdateReason.Yield && !kicked && !queue.NeedsSwitch) queue.Yield(now);
+            if (reason == UpdateReason.Yield) queue.Yield(now);
             queue.Republish(now);
             isSwitchDue = queue.NeedsSwitch;
             isBalanceDue = queue.Waiting > 0 && now >= queue.BalanceAt;
@@ -144,7 +143,6 @@ internal sealed class SchedulerCore
             {
                 if (entity.Queue != queue || entity.State is not (EntityState.Queued or EntityState.Current)) continue;
                 look = queue.Reapply(entity, Now);
-                if (look) queue.NoteKick();
             }
             if (look) Kick(queue.Cpu);
             return;
@@ -164,7 +162,6 @@ internal sealed class SchedulerCore
                 if (entity.State == EntityState.Current)
                 {
                     if (MayRunOn(entity, queue.Cpu)) return;
-                    queue.NoteKick();
                 }
                 else
                 {
@@ -212,8 +209,6 @@ internal sealed class SchedulerCore
     {
         RunQueue queue = _queues[_placement.Choose(entity)];
         using SpinLock.Guard guard = queue.Lock.Lock();
-        if (!queue.Attach(entity, reason, Now)) return -1;
-        queue.NoteKick();
-        return queue.Cpu;
+        return queue.Attach(entity, reason, Now) ? queue.Cpu : -1;
     }
 }

@@ -169,6 +169,18 @@ public sealed class FairShareTests
     }
 
     [Test]
+    public void A_task_that_wakes_another_one_and_yields_lets_it_run()
+    {
+        var machine = new SimulatedMachine(1);
+        SimulatedTask sleeper = machine.Spawn("sleeper", burstNs: Ms, sleepNs: ulong.MaxValue), waker = machine.Spawn("waker");
+        machine.RunFor(50 * Ms);
+        Assert.That(machine.RunningOn(0), Is.SameAs(waker));
+        machine.Wake(sleeper);
+        machine.Yield(waker);
+        Assert.That(machine.RunningOn(0), Is.SameAs(sleeper));
+    }
+
+    [Test]
     public void Idle_policy_gets_the_crumbs_and_gives_way_at_once()
     {
         var machine = new SimulatedMachine(1);
