@@ -10,6 +10,9 @@ namespace Asterinas.Services.Scheduling;
 /// </summary>
 internal sealed class Balancer(SchedulerCore core)
 {
+    /// <summary>Nanoseconds that an imbalance stays where it is.</summary>
+    private const ulong RotateIntervalNs = 50_000_000;
+
     private const int PushBatch = 8;
 
     /// <summary>Before a pick: fetches something better than what the CPU has, if there is anything.</summary>
@@ -20,14 +23,16 @@ internal sealed class Balancer(SchedulerCore core)
     }
 
     /// <summary>At a tick: gives what waits here to CPUs that have less to do.</summary>
-    public void Push(RunQueue own)
+    public void Push(RunQueue own, ulong now)
     {
         ulong tried = 1UL << own.Cpu;
-        for (int moves = 0; moves < PushBatch && own.Waiting > 0 && LeastLoaded(tried) is { } target;)
+        int moves = 0;
+        while (moves < PushBatch && own.Waiting > 0 && LeastLoaded(own, tried) is { } target)
         {
             if (TryMove(own, target, isTargetIdle: target.CurrentRank == RunQueue.IdleRank && target.Waiting == 0)) moves++;
             else tried |= 1UL << target.Cpu;
         }
+        if (moves == 0 && own.Waiting > 0 && now >= own.RotateAt) Rotate(own, now);
     }
 
     /// <summary>After a pick that left real-time entities waiting: gives the most urgent one to a CPU that runs something less urgent.</summary>
@@ -76,13 +81,15 @@ internal sealed class Balancer(SchedulerCore core)
         return busiest;
     }
 
-    private RunQueue? LeastLoaded(ulong except)
+    // The CPUs after the own one come first, so that equals take turns.
+    private RunQueue? LeastLoaded(RunQueue own, ulong except)
     {
         ulong idle = core.IdleCpus & ~except;
         if (idle != 0) return core.Queue(BitOperations.TrailingZeroCount(idle));
         RunQueue? least = null;
-        for (int cpu = 0; cpu < core.CpuCount; cpu++)
+        for (int i = 1; i < core.CpuCount; i++)
         {
+            int cpu = (own.Cpu + i) % core.CpuCount;
             RunQueue queue = core.Queue(cpu);
             if ((except >> cpu & 1) != 0) continue;
             if (least is null || queue.Load < least.Load) least = queue;
@@ -90,11 +97,21 @@ internal sealed class Balancer(SchedulerCore core)
         return least;
     }
 
+    // Three equal tasks on two CPUs: somebody has a CPU alone, whatever moves. A move that swaps the roles of two CPUs lets everybody be that one in turn; the one that has
+    // been on the CPU for the longest goes.
+    private void Rotate(RunQueue own, ulong now)
+    {
+        if (LeastLoaded(own, 1UL << own.Cpu) is not { } target) return;
+        bool moved = Move(own, target, SchedulingParameters.MaxPriority, own.Load - target.Load + 1, movedBefore: own.Current?.MovedAtNs ?? ulong.MaxValue);
+        if (moved) own.RotateAt = target.RotateAt = now + RotateIntervalNs;
+        else own.BalanceAt = now;           // whose turn it is to go runs: the next tick finds it waiting
+    }
+
     // A move helps when the target is still less loaded than the source was; to an idle CPU everything helps.
     private bool TryMove(RunQueue source, RunQueue target, bool isTargetIdle) =>
         Move(source, target, abovePriority: Math.Max(target.CurrentRank, 0), weightLimit: isTargetIdle ? long.MaxValue : source.Load - target.Load);
 
-    private bool Move(RunQueue source, RunQueue target, int abovePriority, long weightLimit)
+    private bool Move(RunQueue source, RunQueue target, int abovePriority, long weightLimit, ulong movedBefore = ulong.MaxValue)
     {
         bool look;
         RunQueue first = source.Cpu < target.Cpu ? source : target, second = first == source ? target : source;
@@ -103,6 +120,7 @@ internal sealed class Balancer(SchedulerCore core)
         using (SpinLock.Guard inner = second.Lock.Lock())
         {
             if (source.FindMovable(target.Cpu, abovePriority, weightLimit) is not { } entity || !core.MayRunOn(entity, target.Cpu)) return false;
+            if (entity.MovedAtNs > movedBefore) return false;
             ulong now = core.Now;
             source.Detach(entity, now);
             look = target.Attach(entity, JoinReason.Moved, now);

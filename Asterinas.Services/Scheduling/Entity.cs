@@ -108,7 +108,7 @@ internal abstract class Entity
 
     // ---- Accounting.
     public int LastCpu = -1;
-    public ulong LeftAtNs, QueuedAtNs;
+    public ulong LeftAtNs, QueuedAtNs, MovedAtNs;
     public ulong RunNs, WaitNs;
     public long VoluntarySwitches, InvoluntarySwitches, Migrations, Turns;
 

@@ -58,6 +58,9 @@ internal sealed partial class RunQueue(int cpu, SchedulerCore core)
     /// <summary>When a tick should look at the balance of the CPUs.</summary>
     public ulong BalanceAt { get; set; }
 
+    /// <summary>When a tick may pass on an imbalance that cannot be evened out. Set without the lock: a lost value costs one migration.</summary>
+    public ulong RotateAt { get; set; }
+
     // ---- In and out. All under the lock.
 
     /// <summary>Brings the accounts up to now.</summary>
@@ -93,7 +96,11 @@ internal sealed partial class RunQueue(int cpu, SchedulerCore core)
         if (!ReferenceEquals(entity.Applied, parameters)) Apply(entity, parameters);
         entity.Queue = this;
         entity.QueuedAtNs = now;
-        if (entity.LastCpu >= 0 && entity.LastCpu != Cpu) entity.Migrations++;
+        if (entity.LastCpu >= 0 && entity.LastCpu != Cpu)
+        {
+            entity.Migrations++;
+            entity.MovedAtNs = now;
+        }
         entity.LastCpu = Cpu;
         if (entity.IsRealTime)
         {

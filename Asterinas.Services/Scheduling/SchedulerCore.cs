@@ -105,7 +105,7 @@ internal sealed class SchedulerCore
             isBalanceDue = queue.Waiting > 0 && now >= queue.BalanceAt;
             if (isBalanceDue) queue.BalanceAt = now + BalanceIntervalNs;
         }
-        if (isBalanceDue && CpuCount > 1) _balancer.Push(queue);
+        if (isBalanceDue && CpuCount > 1) _balancer.Push(queue, now);
         return isSwitchDue;
     }
 

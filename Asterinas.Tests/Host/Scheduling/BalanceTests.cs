@@ -74,6 +74,23 @@ public sealed class BalanceTests
         foreach (SimulatedTask task in tasks) Assert.That(task.RanNs / 4000.0 / Ms, Is.EqualTo(0.25).Within(0.02), $"{task}");
     }
 
+    [TestCase(3, 2)]
+    [TestCase(5, 4)]
+    [TestCase(7, 4)]
+    [TestCase(9, 2)]
+    public void An_imbalance_goes_round(int count, int cpus)
+    {
+        var machine = new SimulatedMachine(cpus);
+        SimulatedTask[] tasks = [.. Enumerable.Range(0, count).Select(i => machine.Spawn($"{i}"))];
+        machine.RunFor(10_000 * Ms);
+        machine.Check();
+        foreach (SimulatedTask task in tasks)
+        {
+            Assert.That(task.RanNs / 10_000.0 / Ms, Is.EqualTo((double)cpus / count).Within(0.05 * cpus / count), $"{task}");
+            Assert.That(task.Migrations, Is.LessThan(200), $"{task}");
+        }
+    }
+
     [Test]
     public void A_task_wakes_on_its_previous_CPU_when_that_is_idle()
     {
