@@ -17,4 +17,16 @@ internal static class OstdStartup
         LockOrder.IsEnabled = BootInfo.Current.GetOption("lockorder") is not null;
 #endif
     }
+
+#if ARCH_MIRCH
+    /// <summary>Starts a fresh simulated machine with the calling host thread as its boot task.</summary>
+    internal static void Restart(int cpus)
+    {
+        Arch.Machine.StartCpus(cpus);
+        LockOrder.IsEnabled = false;
+        LockOrder.Reset();
+        Timers.TimerQueue.Restart();
+        Scheduler.Restart();
+    }
+#endif
 }

@@ -32,9 +32,24 @@ public static class Scheduler
     // The shortest time between two ticks that a policy can ask for.
     private const ulong MinSliceNs = 50000;
 
-    private static readonly CpuState[] s_cpus = CreateCpus();
     private static readonly SpinLock s_tasksLock = new("all tasks");
     private static readonly List<WeakReference<Task>> s_tasks = [];
+#if ARCH_MIRCH
+    private static CpuState[] s_cpus = CreateCpus();
+
+    /// <summary>Forgets the earlier simulated machine.</summary>
+    internal static void Restart()
+    {
+        s_cpus = CreateCpus();
+        s_tasks.Clear();
+        s_policy = new FifoScheduler();
+        s_violations = 0;
+        Task.ForgetCurrent();
+        Initialize();
+    }
+#else
+    private static readonly CpuState[] s_cpus = CreateCpus();
+#endif
     private static IScheduler s_policy = new FifoScheduler();
     private static long s_violations;
 

@@ -186,6 +186,10 @@ public sealed unsafe class Task
 
     internal static Task CreateIdle() => new(null, new TaskOptions { Name = "idle" });
 
+#if ARCH_MIRCH
+    internal static void ForgetCurrent() => t_current = null;
+#endif
+
     internal void BecomeCurrent() => t_current = this;
 
     /// <summary>Code that may not block runs between these two: a spin lock is held, or a bottom half runs.</summary>

@@ -39,6 +39,14 @@ internal static class TimerQueue
     private static Timer?[] s_heap = new Timer?[64];
     private static int s_count;
 
+#if ARCH_MIRCH
+    internal static void Restart()
+    {
+        s_heap = new Timer?[64];
+        s_count = 0;
+    }
+#endif
+
     /// <summary>The earliest deadline, 0 when no timer is set.</summary>
     public static ulong NextDeadline()
     {

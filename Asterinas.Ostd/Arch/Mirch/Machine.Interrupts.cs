@@ -22,7 +22,7 @@ internal static partial class Machine
     public static int TakePendingVector()
     {
         SimulatedCpu cpu = Self().Cpu;
-        lock (Interrupts)
+        lock (cpu.Cpus)
         {
             cpu.Take(SimulatedCpu.InterruptPending);
             for (int word = 0; word < 4; word++)
@@ -45,23 +45,20 @@ internal static partial class Machine
     public static void RaiseInterrupt(int vector, int cpu = 0)
     {
         if (vector is < FirstDeviceVector or > LastDeviceVector) throw new ArgumentOutOfRangeException(nameof(vector));
-        lock (Interrupts)
+        SimulatedCpu target = s_cpus.All[cpu];
+        lock (target.Cpus)
         {
-            s_cpus[cpu].PendingVectors[vector >> 6] |= 1UL << (vector & 63);
-            Interrupt(s_cpus[cpu], SimulatedCpu.InterruptPending);
+            target.PendingVectors[vector >> 6] |= 1UL << (vector & 63);
+            Interrupt(target, SimulatedCpu.InterruptPending);
         }
-    }
-
-    /// <summary>The interrupt by which another CPU asks this one to look at its run queue.</summary>
-    public static void RaiseReschedule(int cpu = 0)
-    {
-        lock (Interrupts) Interrupt(s_cpus[cpu], SimulatedCpu.Reschedule);
     }
 
     private static void Interrupt(SimulatedCpu cpu, uint bits)
     {
-        cpu.InterruptCount++;
-        cpu.Note(bits);
-        Monitor.PulseAll(Interrupts);
+        lock (cpu.Cpus)
+        {
+            cpu.InterruptCount++;
+            cpu.Note(bits);
+        }
     }
 }

@@ -19,12 +19,12 @@ internal static partial class Machine
         public bool IsAsserted;
     }
 
-    private static readonly Pin[] s_pins = new Pin[PinCount];
+    private static Pin[] s_pins = new Pin[PinCount];
 
     public static int IoApicRoute(uint gsi, int vector, int flags)
     {
         if (gsi >= PinCount || vector is not 0 and (< FirstDeviceVector or > LastDeviceVector)) return 0;
-        lock (Interrupts)
+        lock (s_pins)
         {
             s_pins[gsi].Vector = vector;
             s_pins[gsi].Flags = flags;
@@ -37,7 +37,7 @@ internal static partial class Machine
     public static void IoApicUnmask(uint gsi)
     {
         if (gsi >= PinCount) return;
-        lock (Interrupts)
+        lock (s_pins)
         {
             if (s_pins[gsi].Vector == 0) return;
             s_pins[gsi].IsMasked = false;
@@ -58,7 +58,7 @@ internal static partial class Machine
     public static void SetInterruptLine(uint gsi, bool isAsserted)
     {
         if (gsi >= PinCount) throw new ArgumentOutOfRangeException(nameof(gsi));
-        lock (Interrupts)
+        lock (s_pins)
         {
             bool edge = isAsserted && !s_pins[gsi].IsAsserted;
             s_pins[gsi].IsAsserted = isAsserted;
@@ -69,8 +69,10 @@ internal static partial class Machine
     /// <summary>The vector that a pin is routed to; 0 when it is masked for good.</summary>
     public static int RoutedVector(uint gsi)
     {
-        lock (Interrupts) return s_pins[gsi].Vector;
+        lock (s_pins) return s_pins[gsi].Vector;
     }
+
+    private static void ResetInterruptRouting() => s_pins = new Pin[PinCount];
 
     private static void Deliver(uint gsi, bool edge)
     {

@@ -11,26 +11,13 @@ namespace Asterinas.Ostd.Arch;
 internal static unsafe partial class Machine
 {
     private const int MinHostStack = 256 * 1024;
+    private const int BootThreadPatienceMs = 30000;
 
     private static readonly ConcurrentDictionary<nint, SimulatedThread> s_threads = new();
     private static long s_lastThread;
-    private static int s_liveThreads;
 
     [ThreadStatic]
     private static SimulatedThread? t_self;
-
-    /// <summary>Starts the machine: the boot thread runs <paramref name="main"/> on CPU 0. Returns at once. The boot thread must not end: park it.</summary>
-    public static void StartBootThread(Action main)
-    {
-        SimulatedCpu cpu = s_cpus[0];
-        if (cpu.Current is not null) throw new InvalidOperationException("the machine runs already");
-        SimulatedThread boot = NewThread(cpu, false);
-        Interlocked.Increment(ref s_liveThreads);
-        boot.IsOnCpu = 1;
-        cpu.Current = boot;
-        StartHostThread(boot, MinHostStack * 4, main, "boot");
-        boot.Turn.Release();
-    }
 
     public static nint ThreadCreate(delegate* unmanaged<nint, void> entry, nint argument, nuint stackBytes)
     {
@@ -40,12 +27,15 @@ internal static unsafe partial class Machine
             return 0;
         }
         SimulatedThread thread = NewThread(Self().Cpu, false);
-        Interlocked.Increment(ref s_liveThreads);
-        StartHostThread(thread, Math.Max(MinHostStack, (int)stackBytes), () =>
+        Interlocked.Increment(ref thread.Cpu.Cpus.LiveThreads);
+        new Thread(() =>
         {
+            t_self = thread;
+            thread.Turn.Wait();
             entry(argument);
             End(thread);
-        }, "simulated");
+        }, Math.Max(MinHostStack, (int)stackBytes))
+        { IsBackground = true, Name = $"simulated {thread.Handle}" }.Start();
         return thread.Handle;
     }
 
@@ -62,7 +52,16 @@ internal static unsafe partial class Machine
         SimulatedCpu cpu = self.Cpu;
         Volatile.Write(ref self.IsOnCpu, 0);
         HandOver(cpu, to);
-        self.Turn.Wait();
+        if (self != cpu.Cpus.Boot) self.Turn.Wait();
+        else if (!self.Turn.Wait(BootThreadPatienceMs)) throw new TimeoutException("the simulated machine never came back to its boot thread");
+        else if (cpu.Cpus.IsDeadlocked) throw new TimeoutException("deadlock: every task waits, no timer is armed and no device interrupts");
+    }
+
+    /// <summary>Whether nothing of the runtime keeps a thread waiting any more.</summary>
+    public static int ThreadIsWoken(nint thread)
+    {
+        SimulatedThread known = Find(thread);
+        lock (known.Cpu.Cpus) return known.IsWaiting || known.Cpu.Ready.Contains(known) ? 0 : 1;
     }
 
     public static void ThreadSetSuccessor(nint next) => Self().Successor = next;
@@ -75,31 +74,28 @@ internal static unsafe partial class Machine
 
     public static nint GetThreadTag(nint thread) => Find(thread).Tag;
 
-    public static int ThreadCount() => Volatile.Read(ref s_liveThreads);
+    public static int ThreadCount() => Volatile.Read(ref s_cpus.LiveThreads);
 
     public static nint ThreadTakeReady()
     {
         SchedulePoint("take ready");
         SimulatedCpu cpu = Self().Cpu;
-        lock (Interrupts) return TakeReady(cpu, true)?.Handle ?? 0;
+        lock (cpu.Cpus) return TakeReady(cpu)?.Handle ?? 0;
     }
 
     /// <summary>Blocks the current thread as a primitive of the .NET runtime does on hardware: the scheduler is not asked, the CPU goes to its idle thread.</summary>
     public static void BlockUnderRuntime()
     {
         SimulatedThread self = OnCpu();
-        lock (Interrupts) self.IsWaiting = true;
+        lock (self.Cpu.Cpus) self.IsWaiting = true;
         while (true)
         {
-            SimulatedThread? next;
-            lock (Interrupts)
+            lock (self.Cpu.Cpus)
             {
-                // Threads of the scheduler (they have a tag) are left to the scheduler.
-                if (!self.IsWaiting && !self.Cpu.Ready.Contains(self)) return;
-                next = TakeReady(self.Cpu, false);
+                // One that was woken before it had left its CPU takes itself back; others are left to the scheduler.
+                if (self.Cpu.Ready.Remove(self) || !self.IsWaiting) return;
             }
-            if (next == self) return;
-            ThreadSwitch(next?.Handle ?? self.Cpu.Idle);
+            ThreadSwitch(self.Cpu.Idle);
         }
     }
 
@@ -107,19 +103,29 @@ internal static unsafe partial class Machine
     public static bool WakeUnderRuntime(nint thread)
     {
         SimulatedThread waiter = Find(thread);
-        lock (Interrupts)
+        lock (waiter.Cpu.Cpus)
         {
             if (!waiter.IsWaiting) return false;
             waiter.IsWaiting = false;
             waiter.Cpu.Ready.AddLast(waiter);
             waiter.Cpu.Note(SimulatedCpu.ThreadReady);
-            Monitor.PulseAll(Interrupts);
             return true;
         }
     }
 
+    /// <summary>The host thread becomes the boot thread of a fresh machine. It is the test's own: it does not wait for ever, so a deadlock fails the test.</summary>
+    private static void AdoptBootThread(SimulatedCpu cpu)
+    {
+        if (t_self is { } old) s_threads.TryRemove(old.Handle, out _);
+        cpu.Cpus.LiveThreads = 1;
+        SimulatedThread boot = t_self = NewThread(cpu, false);
+        cpu.Cpus.Boot = boot;
+        boot.IsOnCpu = 1;
+        cpu.Current = boot;
+    }
+
     /// <summary>The thread that runs this code; a host thread of others gets a number when it first asks.</summary>
-    private static SimulatedThread Self() => t_self ??= NewThread(s_cpus[0], true);
+    private static SimulatedThread Self() => t_self ??= NewThread(s_cpus.All[0], true);
 
     /// <summary>The current thread, which must have a CPU.</summary>
     private static SimulatedThread OnCpu()
@@ -132,10 +138,9 @@ internal static unsafe partial class Machine
     private static void End(SimulatedThread self)
     {
         SimulatedCpu cpu = self.Cpu;
-        SimulatedThread next;
-        lock (Interrupts) next = self.Successor != 0 ? Find(self.Successor) : TakeReady(cpu, false) ?? Find(cpu.Idle);
+        SimulatedThread next = Find(self.Successor != 0 ? self.Successor : cpu.Idle);
         s_threads.TryRemove(self.Handle, out _);
-        Interlocked.Decrement(ref s_liveThreads);
+        Interlocked.Decrement(ref cpu.Cpus.LiveThreads);
         Volatile.Write(ref self.IsOnCpu, 0);
         HandOver(cpu, next);
     }
@@ -148,16 +153,10 @@ internal static unsafe partial class Machine
         next.Turn.Release();
     }
 
-    private static SimulatedThread? TakeReady(SimulatedCpu cpu, bool tagged)
+    private static SimulatedThread? TakeReady(SimulatedCpu cpu)
     {
-        SimulatedThread? found = null;
-        for (var at = cpu.Ready.First; at is not null && found is null; at = at.Next)
-        {
-            if (!tagged && at.Value.Tag != 0) continue;
-            found = at.Value;
-            cpu.Ready.Remove(at);
-            break;
-        }
+        SimulatedThread? found = cpu.Ready.First?.Value;
+        if (found is not null) cpu.Ready.RemoveFirst();
         if (cpu.Ready.Count == 0) cpu.Take(SimulatedCpu.ThreadReady);
         return found;
     }
@@ -167,18 +166,6 @@ internal static unsafe partial class Machine
         var thread = new SimulatedThread((nint)Interlocked.Increment(ref s_lastThread), cpu, isForeign);
         s_threads[thread.Handle] = thread;
         return thread;
-    }
-
-    private static void StartHostThread(SimulatedThread thread, int stackBytes, Action main, string name)
-    {
-        var host = new Thread(() =>
-        {
-            t_self = thread;
-            thread.Turn.Wait();
-            main();
-        }, stackBytes)
-        { IsBackground = true, Name = $"{name} {thread.Handle}" };
-        host.Start();
     }
 
     private static SimulatedThread Find(nint handle) =>

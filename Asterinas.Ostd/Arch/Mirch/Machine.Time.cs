@@ -9,16 +9,13 @@ namespace Asterinas.Ostd.Arch;
 /// </summary>
 internal static partial class Machine
 {
-    private static ulong s_now = 1000000000;
-    private static ulong s_stormPeriod;
-
     /// <summary>The wall clock at boot; settable before a test looks at it. 2026-01-01 00:00:00 UTC.</summary>
     public static ulong RealTimeAtBoot { get; set; } = 1767225600UL * 1000000000;
 
     public static ulong MonotonicNs()
     {
         SchedulePoint("clock");
-        return Volatile.Read(ref s_now);
+        return Volatile.Read(ref Self().Cpu.Cpus.NowNs);
     }
 
     public static ulong RealTimeNsAtBoot() => RealTimeAtBoot;
@@ -28,57 +25,60 @@ internal static partial class Machine
     public static void TimerArm(ulong deadlineNs)
     {
         SimulatedCpu cpu = Self().Cpu;
-        lock (Interrupts)
+        lock (cpu.Cpus)
         {
             cpu.TimerDeadline = deadlineNs;
-            FireTimers();
+            FireTimers(cpu.Cpus);
         }
     }
 
     /// <summary>Counts as many interrupts as a timer of this period would have caused. 0 stops it.</summary>
     public static void TimerStorm(ulong periodNs)
     {
-        lock (Interrupts) s_stormPeriod = periodNs;
+        SimulatedCpus cpus = Self().Cpu.Cpus;
+        lock (cpus) cpus.StormPeriodNs = periodNs;
     }
 
     /// <summary>Lets time pass; timers that become due are noted as events and run at the next safe point.</summary>
     public static void AdvanceTime(ulong nanoseconds)
     {
-        lock (Interrupts) AdvanceTo(checked(s_now + nanoseconds));
+        SimulatedCpus cpus = s_cpus;
+        lock (cpus) AdvanceTo(cpus, checked(cpus.NowNs + nanoseconds));
     }
 
     /// <summary>The deadline that a CPU's timer is armed for; 0 for none.</summary>
     public static ulong ArmedDeadline(int cpu = 0)
     {
-        lock (Interrupts) return s_cpus[cpu].TimerDeadline;
+        SimulatedCpus cpus = s_cpus;
+        lock (cpus) return cpus.All[cpu].TimerDeadline;
     }
 
-    /// <summary>When all CPUs have halted: jumps to the earliest armed timer. False when one runs or none is armed. Under <see cref="Interrupts"/>.</summary>
-    private static bool AdvanceToNextTimer()
+    /// <summary>When all CPUs have halted, or in any case: jumps to the earliest armed timer. False when one runs or none is armed. Under the lock.</summary>
+    private static bool AdvanceToNextTimer(SimulatedCpus cpus, bool besideBusyCpus)
     {
         ulong next = ulong.MaxValue;
-        foreach (SimulatedCpu cpu in s_cpus)
+        foreach (SimulatedCpu cpu in cpus.All)
         {
-            if (!cpu.IsHalted || Volatile.Read(ref cpu.Events) != 0) return false;
+            if (!besideBusyCpus && (!cpu.IsHalted || Volatile.Read(ref cpu.Events) != 0)) return false;
             if (cpu.TimerDeadline != 0) next = Math.Min(next, cpu.TimerDeadline);
         }
         if (next == ulong.MaxValue) return false;
-        AdvanceTo(Math.Max(next, s_now));
+        AdvanceTo(cpus, Math.Max(next, cpus.NowNs));
         return true;
     }
 
-    private static void AdvanceTo(ulong time)
+    private static void AdvanceTo(SimulatedCpus cpus, ulong time)
     {
-        if (s_stormPeriod != 0) s_cpus[0].InterruptCount += (long)(time / s_stormPeriod - s_now / s_stormPeriod);
-        Volatile.Write(ref s_now, time);
-        FireTimers();
+        if (cpus.StormPeriodNs != 0) cpus.All[0].InterruptCount += (long)(time / cpus.StormPeriodNs - cpus.NowNs / cpus.StormPeriodNs);
+        Volatile.Write(ref cpus.NowNs, time);
+        FireTimers(cpus);
     }
 
-    private static void FireTimers()
+    private static void FireTimers(SimulatedCpus cpus)
     {
-        foreach (SimulatedCpu cpu in s_cpus)
+        foreach (SimulatedCpu cpu in cpus.All)
         {
-            if (cpu.TimerDeadline == 0 || cpu.TimerDeadline > s_now) continue;
+            if (cpu.TimerDeadline == 0 || cpu.TimerDeadline > cpus.NowNs) continue;
             cpu.TimerDeadline = 0;
             Interrupt(cpu, SimulatedCpu.TimerExpired);
         }

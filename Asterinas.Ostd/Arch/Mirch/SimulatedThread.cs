@@ -24,7 +24,7 @@ internal sealed class SimulatedThread(nint handle, SimulatedCpu cpu, bool isFore
     /// <summary>1 while a CPU is its own: a second switch to it is a defect of the scheduler.</summary>
     public int IsOnCpu;
 
-    /// <summary>Blocked in a primitive of the runtime; under the lock of its CPU.</summary>
+    /// <summary>Blocked in a primitive of the runtime; under the lock of its CPUs.</summary>
     public bool IsWaiting;
 
     public nint Tag;
