@@ -349,6 +349,8 @@ public static class Scheduler
 
     private static Task? Pick(CpuState cpu, Task current)
     {
+        // A thread that came back from a wait under the runtime has not said so yet: whoever gave it this CPU has left long ago.
+        FinishSwitch();
         while (true)
         {
             Task? next;
