@@ -83,7 +83,14 @@ public static class Scheduler
     public static void Inject(IScheduler policy)
     {
         ArgumentNullException.ThrowIfNull(policy);
-        Replace(policy);
+        try
+        {
+            Replace(policy);
+        }
+        catch (Exception problem)
+        {
+            Violation($"Enqueue failed: {problem.Message}");
+        }
     }
 
     /// <summary>The policy in charge.</summary>
