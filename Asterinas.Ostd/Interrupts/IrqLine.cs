@@ -16,10 +16,13 @@ public sealed class IrqLine : IDisposable
 
     private static readonly IrqLine?[] s_lines = new IrqLine?[256];
 
+    // INVARIANT: a pin has one owner, claimed by compare-and-swap: a second driver cannot take the interrupts of the first one away.
+    private static readonly IrqLine?[] s_pins = new IrqLine?[256];
+
     private Action? _bottomHalf;
     private long _count;
     private uint _gsi = uint.MaxValue;
-    private bool _disposed;
+    private int _isDisposed;
 
     private IrqLine(int vector) => Vector = vector;
 
@@ -45,39 +48,46 @@ public sealed class IrqLine : IDisposable
     /// <exception cref="ObjectDisposedException">The line was given back.</exception>
     public void SetBottomHalf(Action? bottomHalf)
     {
-        ObjectDisposedException.ThrowIf(_disposed, this);
+        ObjectDisposedException.ThrowIf(_isDisposed != 0, this);
         Volatile.Write(ref _bottomHalf, bottomHalf);
     }
 
     /// <summary>
-    /// Routes an interrupt of the ISA bus here, as the firmware describes it (ACPI MADT). False when the machine has no such pin or the line has one.
+    /// Routes an interrupt of the ISA bus here, as the firmware describes it (ACPI MADT). False when the machine has no such pin, the pin has an
+    /// owner, or the line has a pin.
     /// </summary>
     /// <param name="isaLine">0 to 15.</param>
     /// <exception cref="ArgumentOutOfRangeException">There is no such line on the bus.</exception>
     /// <exception cref="ObjectDisposedException">The line was given back.</exception>
     public bool TryRouteIsa(int isaLine)
     {
-        ObjectDisposedException.ThrowIf(_disposed, this);
+        ObjectDisposedException.ThrowIf(_isDisposed != 0, this);
         if (isaLine is < 0 or > 15) throw new ArgumentOutOfRangeException(nameof(isaLine));
         ulong description = Machine.IsaInterrupt(isaLine);
         return description != ulong.MaxValue && Route((uint)description, (int)(description >> 32));
     }
 
-    /// <summary>Routes a global system interrupt here: PCI's INTx lines are level-triggered and active low.</summary>
+    /// <summary>
+    /// Routes a global system interrupt here: PCI's INTx lines are level-triggered and active low. False when the machine has no such pin, the pin has an owner, or the
+    /// line has a pin.
+    /// </summary>
     /// <param name="gsi">Number of the I/O APIC's pin.</param>
     /// <exception cref="ObjectDisposedException">The line was given back.</exception>
     public bool TryRoutePciInterrupt(uint gsi)
     {
-        ObjectDisposedException.ThrowIf(_disposed, this);
+        ObjectDisposedException.ThrowIf(_isDisposed != 0, this);
         return Route(gsi, 3);
     }
 
     /// <summary>Masks the source and gives the vector back.</summary>
     public void Dispose()
     {
-        if (_disposed) return;
-        _disposed = true;
-        if (_gsi != uint.MaxValue) Machine.IoApicRoute(_gsi, 0, 0);
+        if (Interlocked.Exchange(ref _isDisposed, 1) != 0) return;
+        if (_gsi != uint.MaxValue)
+        {
+            Machine.IoApicRoute(_gsi, 0, 0);
+            Volatile.Write(ref s_pins[_gsi], null);
+        }
         Volatile.Write(ref _bottomHalf, null);
         Volatile.Write(ref s_lines[Vector], null);
     }
@@ -113,7 +123,12 @@ public sealed class IrqLine : IDisposable
 
     private bool Route(uint gsi, int flags)
     {
-        if (_gsi != uint.MaxValue || Machine.IoApicRoute(gsi, Vector, flags) == 0) return false;
+        if (_gsi != uint.MaxValue || gsi >= (uint)s_pins.Length || Interlocked.CompareExchange(ref s_pins[gsi], this, null) is not null) return false;
+        if (Machine.IoApicRoute(gsi, Vector, flags) == 0)
+        {
+            Volatile.Write(ref s_pins[gsi], null);
+            return false;
+        }
         _gsi = gsi;
         return true;
     }

@@ -1,4 +1,5 @@
 using System;
+using System.Threading;
 using Asterinas.Ostd.Arch;
 
 namespace Asterinas.Ostd.Io;
@@ -13,7 +14,7 @@ public sealed class IoPort : IDisposable
 
     private readonly ushort _start;
     private readonly int _count;
-    private bool _disposed;
+    private int _isDisposed;
 
     private IoPort(ushort start, int count)
     {
@@ -66,8 +67,8 @@ public sealed class IoPort : IDisposable
     /// <summary>Gives the ports back.</summary>
     public void Dispose()
     {
-        if (_disposed) return;
-        _disposed = true;
+        // Two that dispose at once must not give back the next owner's claim.
+        if (Interlocked.Exchange(ref _isDisposed, 1) != 0) return;
         s_claims.Release(_start, (ulong)_count);
     }
 
@@ -76,7 +77,7 @@ public sealed class IoPort : IDisposable
 
     private ushort Port(int offset, int width)
     {
-        ObjectDisposedException.ThrowIf(_disposed, this);
+        ObjectDisposedException.ThrowIf(_isDisposed != 0, this);
         if (offset < 0 || offset > _count - width) throw new ArgumentOutOfRangeException(nameof(offset));
         return (ushort)(_start + offset);
     }
