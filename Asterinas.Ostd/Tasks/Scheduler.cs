@@ -97,6 +97,7 @@ public static class Scheduler
     internal static IScheduler Policy => s_policy;
 
     /// <summary>Makes the boot thread a task and starts the idle task of this CPU.</summary>
+    // SAFETY: the idle task's entry point has the signature that the platform calls; its handle stays allocated for good.
     internal static unsafe void Initialize()
     {
         CpuState cpu = Cpu();
@@ -104,7 +105,6 @@ public static class Scheduler
         boot.OnCpu = Machine.CpuId();
         cpu.Idle = Task.CreateIdle();
         nint handle = GCHandle.ToIntPtr(GCHandle.Alloc(cpu.Idle));
-        // SAFETY: the entry point has the signature that the platform calls; the handle stays allocated for good.
         cpu.Idle.Thread = Machine.ThreadCreate(&IdleMain, handle, 128 * 1024);
         if (cpu.Idle.Thread == 0) throw new OutOfMemoryException();
         Machine.ThreadSetIdle(cpu.Idle.Thread);

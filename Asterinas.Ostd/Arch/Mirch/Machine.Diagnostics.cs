@@ -4,6 +4,7 @@ using System.Threading;
 namespace Asterinas.Ostd.Arch;
 
 /// <summary>Counters of the runtime and random numbers. The numbers are a repeatable sequence (SplitMix64): a test that fails fails again.</summary>
+// SAFETY: nothing is dereferenced: there are no names to copy.
 internal static unsafe partial class Machine
 {
     private static long s_random;

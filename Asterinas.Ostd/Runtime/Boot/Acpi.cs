@@ -7,6 +7,8 @@ namespace Asterinas.Ostd.Runtime;
 /// The little of ACPI (6.5) that the platform layer needs: find tables by signature, soft-off and reset, the local and I/O APICs.
 /// Firmware is trusted for content but not for sizes: every length is checked against the mapped physical range.
 /// </summary>
+// SAFETY: tables are mapped for their stated length, which is bounded, before they are read, and every entry is checked against its table's length;
+// indices of the two fixed arrays are checked.
 internal static unsafe class Acpi
 {
     private static ulong s_root;
@@ -91,7 +93,7 @@ internal static unsafe class Acpi
         uint amlLength = *(uint*)(aml + 4);
         if (amlLength < 40 || amlLength > 16 << 20 || !KernelMap.MapFirmware(dsdt, amlLength)) return;
         // \_S5 is a package of integers; the first two are SLP_TYPa and SLP_TYPb. A byte scan finds the NameOp without an AML interpreter.
-        for (uint i = 36; i + 12 < amlLength; i++)
+        for (uint i = 36; i + 14 <= amlLength; i++)
         {
             if (*(uint*)(aml + i) != 0x5F35535F) continue;  // "_S5_"
             byte* at = aml + i + 4;
@@ -118,23 +120,24 @@ internal static unsafe class Acpi
         if (madt == 0) return;
         byte* p = (byte*)KernelMap.PhysToVirt(madt);
         uint length = *(uint*)(p + 4);
+        if (length < 44) return;
         LocalApicAddress = *(uint*)(p + 36);
         for (uint at = 44; at + 2 <= length;)
         {
             byte type = p[at], size = p[at + 1];
             if (size < 2 || at + size > length) break;
-            if (type == 0 && (*(uint*)(p + at + 4) & 3) != 0 && CpuCount < PerCpu.MaxCpus) ApicIds.Id[CpuCount++] = p[at + 3];
-            else if (type == 1 && IoApicAddress == 0)
+            if (type == 0 && size >= 8 && (*(uint*)(p + at + 4) & 3) != 0 && CpuCount < PerCpu.MaxCpus) ApicIds.Id[CpuCount++] = p[at + 3];
+            else if (type == 1 && size >= 12 && IoApicAddress == 0)
             {
                 IoApicAddress = *(uint*)(p + at + 4);
                 IoApicGsiBase = *(uint*)(p + at + 8);
             }
-            else if (type == 2 && p[at + 3] < 16)
+            else if (type == 2 && size >= 10 && p[at + 3] < 16)
             {
                 Overrides.Gsi[p[at + 3]] = *(uint*)(p + at + 4);
                 Overrides.Flags[p[at + 3]] = *(ushort*)(p + at + 8);
             }
-            else if (type == 5) LocalApicAddress = *(ulong*)(p + at + 4);
+            else if (type == 5 && size >= 12) LocalApicAddress = *(ulong*)(p + at + 4);
             at += size;
         }
     }

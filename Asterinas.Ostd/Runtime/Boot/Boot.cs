@@ -7,6 +7,8 @@ namespace Asterinas.Ostd.Runtime;
 /// From the loader to the runtime: console, CPU features, boot information, memory, tables, time, interrupts, the boot thread; then the
 /// runtime's own main, which ends in the kernel's Main.
 /// </summary>
+// SAFETY: runs once, on the boot stack, before any other code; statics are not moved (there is no collector in this compilation), and what is handed out as a
+// pointer is static or belongs to the image.
 internal static unsafe class Boot
 {
     public const int ExitStatusNoBoot = 125;

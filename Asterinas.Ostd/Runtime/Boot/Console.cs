@@ -5,6 +5,7 @@ using System.Threading;
 namespace Asterinas.Ostd.Runtime;
 
 /// <summary>COM1, polled: the console that works from the first instruction on and in a panic.</summary>
+// SAFETY: text is only read, for the given length or up to its zero; the number buffers hold the longest number.
 internal static unsafe class Console
 {
     private const ushort Port = 0x3F8;

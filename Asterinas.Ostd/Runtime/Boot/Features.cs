@@ -4,6 +4,7 @@ using System.Runtime;
 namespace Asterinas.Ostd.Runtime;
 
 /// <summary>The CPU features that this kernel cannot do without: each missing one is named, then the boot ends with status 125.</summary>
+// SAFETY: CPUID stores four words into a stack buffer of four; control registers get only bits that CPUID reported or that were checked as needed.
 internal static unsafe class Features
 {
     public static ulong XsaveMask;
@@ -72,7 +73,7 @@ internal static unsafe class Features
 }
 
 /// <summary>The runtime's settings that depend on the machine; getenv answers them.</summary>
-internal static unsafe class Settings
+internal static class Settings
 {
     public static void Initialize()
     {

@@ -5,6 +5,7 @@ using System.Threading;
 namespace Asterinas.Ostd.Runtime;
 
 /// <summary>The end of the machine when something is broken: a message, a symbolised stack trace, exit status 134 (128 + SIGABRT).</summary>
+// SAFETY: trap frames come from entry.s and lie on the stack in use; the managed caller's message is pinned for the call. Nothing is written.
 internal static unsafe class Panic
 {
     public const int ExitStatus = 134;

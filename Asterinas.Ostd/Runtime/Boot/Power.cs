@@ -4,7 +4,7 @@ using System.Runtime;
 namespace Asterinas.Ostd.Runtime;
 
 /// <summary>Power off and reset through ACPI, and the exit status for the launcher (ASCII "exit N\n" on the debug console at port 0xF4).</summary>
-internal static unsafe class Power
+internal static class Power
 {
     private const ushort StatusPort = 0xF4;
     private const byte DebugConsolePresent = 0xE9;      // what QEMU's isa-debugcon answers to a read

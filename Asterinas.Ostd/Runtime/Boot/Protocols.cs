@@ -3,6 +3,8 @@ using System;
 namespace Asterinas.Ostd.Runtime;
 
 /// <summary>Reads hvm_start_info (Xen's x86/HVM direct boot ABI, version 1). All pointers are physical and below 4 GiB.</summary>
+// SAFETY: the loader's structures lie below 4 GiB of physical memory, which the boot tables map; they are trusted (the loader could have replaced the
+// kernel itself), checked for their magic number, and only read.
 internal static unsafe class Pvh
 {
     private const uint Magic = 0x336EC578;
@@ -33,6 +35,7 @@ internal static unsafe class Pvh
 }
 
 /// <summary>Reads the Multiboot2 information (specification 2.0, §3.6): tags of 8-byte alignment, ended by type 0.</summary>
+// SAFETY: as for Pvh; besides, every tag is checked against the total size before its fields are read.
 internal static unsafe class Multiboot2
 {
     public static void Read(ulong information, BootInfoData* info)
@@ -79,6 +82,7 @@ internal static unsafe class Multiboot2
 }
 
 /// <summary>What both protocols share.</summary>
+// SAFETY: info is the boot code's own structure; both writers stop at its array's size. A command line ends with its zero (both protocols say so) or at the limit.
 internal static unsafe class BootText
 {
     public static void Copy(byte* text, BootInfoData* info)

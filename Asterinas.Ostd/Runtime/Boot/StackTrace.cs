@@ -6,6 +6,8 @@ namespace Asterinas.Ostd.Runtime;
 /// Stack traces by frame pointers (ILC's code and the runtime archive keep them) with names from the table that the build puts into the image:
 /// uint count; count pairs of uint (address minus image start, offset of the name); then zero-terminated names. Sorted by address.
 /// </summary>
+// SAFETY: the memory may be damaged, so every frame is looked up in the page tables before it is read and frames only go up; the symbol table is read-only
+// data of the image, made by the build, and offsets in it are the build's.
 internal static unsafe class StackTrace
 {
     private const int MaxDepth = 48;

@@ -4,6 +4,7 @@ namespace System.Runtime.CompilerServices
 {
     public class RuntimeHelpers
     {
+        // SAFETY: the size of a pointer, a constant.
         public static unsafe int OffsetToStringData => sizeof(IntPtr) + sizeof(int);
     }
 
@@ -81,7 +82,7 @@ namespace System.Runtime
 
 namespace Internal.Runtime.CompilerHelpers
 {
-    internal static unsafe class ThrowHelpers
+    internal static class ThrowHelpers
     {
         // ILC calls these where IL is invalid or arithmetic is checked. In no-GC code there is nothing to unwind to: it is a panic.
         private static void ThrowInvalidProgramException(int id) => Asterinas.Ostd.Runtime.Panic.Fail("invalid program in no-GC code\n"u8);

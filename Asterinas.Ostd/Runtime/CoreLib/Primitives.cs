@@ -57,6 +57,7 @@ namespace System
     public class FlagsAttribute : Attribute { }
 
     /// <summary>Read-only view of static bytes: exists for <c>"…"u8</c> literals, which live in the image.</summary>
+    // SAFETY: made by the compiler for literals only; the pointer is to read-only data of the image. There is no indexer: users keep to Length.
     public readonly unsafe ref struct ReadOnlySpan<T>
     {
         private readonly void* _pointer;

@@ -4,6 +4,7 @@ using System.Runtime.CompilerServices;
 namespace System;
 
 /// <summary>Block operations that the compiler calls for large structs and stackalloc.</summary>
+// SAFETY: the code generator passes the bytes of a variable and its size; nothing moves in this compilation, so the pointers stay good.
 internal static unsafe class SpanHelpers
 {
     [MethodImpl(MethodImplOptions.InternalCall), RuntimeImport("*", "memset")] private static extern void* Set(void* destination, int value, nuint count);

@@ -26,27 +26,31 @@ namespace System.Threading
 
         [Intrinsic] public static void MemoryBarrier() => MemoryBarrier();
 
+        // SAFETY: signed and unsigned words of one size are the same bits; nothing moves in this compilation, and the reference lives longer than the call.
         public static unsafe uint CompareExchange(ref uint location, uint value, uint comparand)
         {
             fixed (uint* p = &location) return (uint)CompareExchange(ref *(int*)p, (int)value, (int)comparand);
         }
 
+        // SAFETY: as above.
         public static unsafe ulong CompareExchange(ref ulong location, ulong value, ulong comparand)
         {
             fixed (ulong* p = &location) return (ulong)CompareExchange(ref *(long*)p, (long)value, (long)comparand);
         }
 
+        // SAFETY: as above.
         public static unsafe uint Exchange(ref uint location, uint value)
         {
             fixed (uint* p = &location) return (uint)Exchange(ref *(int*)p, (int)value);
         }
 
+        // SAFETY: as above.
         public static unsafe ulong Exchange(ref ulong location, ulong value)
         {
             fixed (ulong* p = &location) return (ulong)Exchange(ref *(long*)p, (long)value);
         }
 
-        public static unsafe uint Or(ref uint location, uint value)
+        public static uint Or(ref uint location, uint value)
         {
             while (true)
             {
@@ -55,7 +59,7 @@ namespace System.Threading
             }
         }
 
-        public static unsafe ulong Or(ref ulong location, ulong value)
+        public static ulong Or(ref ulong location, ulong value)
         {
             while (true)
             {
@@ -64,7 +68,7 @@ namespace System.Threading
             }
         }
 
-        public static unsafe ulong And(ref ulong location, ulong value)
+        public static ulong And(ref ulong location, ulong value)
         {
             while (true)
             {
@@ -74,6 +78,7 @@ namespace System.Threading
         }
     }
 
+    // SAFETY: a reference is read as one to a struct with a single volatile field of the same size; nothing moves in this compilation.
     public static unsafe class Volatile
     {
         private struct VolatileInt { public volatile int Value; }

@@ -4,6 +4,8 @@ namespace Asterinas.Ostd.Runtime;
 /// The per-CPU area that GS points to in the kernel. Only the owning CPU writes it, except <see cref="Events"/> (atomic).
 /// The first fields are at the offsets that entry.s names.
 /// </summary>
+// SAFETY: the pointers name this CPU's own area and threads and frames that live while they are named here: a thread is freed only after it left Current, Ready and
+// Sleep lists (Exited), a frame only after ostd_user_save cleared FpuOwner.
 internal unsafe struct PerCpu
 {
     public const int MaxCpus = 64;

@@ -5,6 +5,8 @@ using System.Runtime.CompilerServices;
 namespace Asterinas.Ostd.Runtime;
 
 /// <summary>The instructions of Arch/X64/cpu.s and entry.s as methods.</summary>
+// SAFETY: every import is a routine of cpu.s or entry.s with this signature (the link fails on a missing one). What it does to the machine is its caller's to justify;
+// callers outside this compilation reach none of them except by an ostd_ name.
 internal static unsafe class X64
 {
     [MethodImpl(MethodImplOptions.InternalCall), RuntimeImport("*", "ostd_in8")] public static extern byte In8(ushort port);

@@ -8,6 +8,8 @@ namespace Asterinas.Ostd.Runtime;
 /// All of it lies in PML4 slot 255. Commit is eager: a page that was committed never faults, so running out of memory is an error
 /// of the commit (the runtime turns it into <c>OutOfMemoryException</c>), not a fault later.
 /// </summary>
+// SAFETY: every range is checked to lie in the collector's slot, where nothing else is ever mapped; frames become reachable zeroed, and are freed only after they were
+// unmapped and flushed. The free list is indexed below Count, which stays at most MaxRanges; under Lock.
 internal static unsafe class GcMemory
 {
     private const int MaxRanges = 1024;

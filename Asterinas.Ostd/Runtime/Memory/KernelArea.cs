@@ -7,6 +7,8 @@ namespace Asterinas.Ostd.Runtime;
 /// Virtual addresses for stacks, device memory and large heap blocks. One region of 64 GiB a size class (32 KiB · 2^n); a bitmap a class,
 /// made when the class is first used. Slots are aligned to their size. Freed slots are used again; the search starts where the last one ended.
 /// </summary>
+// SAFETY: a bitmap has one bit a slot, frames of its own, and lives for ever; slots are checked against its size and handed out once, under Lock. Pages of a freed
+// area are unmapped and flushed before their frames go back.
 internal static unsafe class KernelArea
 {
     private const int Classes = 16;
@@ -155,7 +157,7 @@ internal static unsafe class KernelArea
 }
 
 /// <summary>Invalidation of translations on every CPU.</summary>
-internal static unsafe class Tlb
+internal static class Tlb
 {
     private const ulong WholeThreshold = 64;
 

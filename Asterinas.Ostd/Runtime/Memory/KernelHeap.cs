@@ -7,6 +7,8 @@ namespace Asterinas.Ostd.Runtime;
 /// malloc for the runtime and the platform layer. Small blocks come from 16 KiB chunks of one size class; larger ones are frames of their
 /// own, contiguous up to 2 MiB, mapped page by page beyond. A block's chunk header lies at its address rounded down to 16 KiB.
 /// </summary>
+// SAFETY: blocks come from frames of this heap alone; a pointer given back is taken only when its chunk header has a magic number of ours, and anything else is a
+// panic. Free lists lie inside free blocks and change under Lock.
 internal static unsafe class KernelHeap
 {
     private const ulong ChunkBytes = 16384;

@@ -15,6 +15,8 @@ namespace Asterinas.Ostd.Runtime;
 /// Entries 255 to 511 exist from boot on, so address spaces share them by copying the entries once.
 /// Everything here is mapped W^X: only the image's text is executable, and it is read-only.
 /// </summary>
+// SAFETY: every pointer is an entry of a table that was reached from the root; tables are frames of state PageTable, in the direct map, and never freed. Callers
+// map only frames that they own, W^X; leaf entries of the collector's and the areas' pages change under Lock.
 internal static unsafe class KernelMap
 {
     public const ulong DirectMapBase = 0xFFFF800000000000;

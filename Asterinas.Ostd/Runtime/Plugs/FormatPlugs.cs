@@ -7,6 +7,8 @@ namespace Asterinas.Ostd.Runtime;
 /// printf and scanf in the subset that the runtime uses: d i u x X o p s c %, widths, precision, the flags 0 - + # and space, and the sizes hh h l ll z j t.
 /// Floating point is not formatted by the archive; a conversion that is not known is printed as it stands.
 /// </summary>
+// SAFETY: the argument list is what variadic.s saved, and formats are constants of the archive that match their arguments; Output counts but never writes
+// beyond its capacity.
 internal static unsafe class FormatPlugs
 {
     /// <summary>va_list of the System V ABI, §3.5.7.</summary>

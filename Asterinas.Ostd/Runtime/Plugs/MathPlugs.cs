@@ -3,6 +3,7 @@ using System.Runtime;
 namespace Asterinas.Ostd.Runtime;
 
 /// <summary>The few functions of the C library's mathematics and random numbers that the runtime calls.</summary>
+// SAFETY: a double and a ulong have the same size and no invalid values, so either is read as the other; modf's result pointer is the C caller's.
 internal static unsafe class MathPlugs
 {
     private const double Ln2 = 0.693147180559945309417232121458;

@@ -5,6 +5,8 @@ using System.Runtime.CompilerServices;
 namespace Asterinas.Ostd.Runtime;
 
 /// <summary>What the runtime asks about its process and machine: sysconf, time, identity, the image's program headers, the end.</summary>
+// SAFETY: pointers are the C ABI's (the archive, compiled against glibc, owns the buffers and states their size where it varies); structures are written with
+// glibc's layout and no field beyond it.
 internal static unsafe class ProcessPlugs
 {
     private const int ProcessId = 1;
@@ -226,7 +228,7 @@ internal static unsafe class ProcessPlugs
 }
 
 /// <summary>Random numbers before there is a kernel to ask: RDRAND, seeds for the runtime and for hash codes.</summary>
-internal static unsafe class Entropy
+internal static class Entropy
 {
     public static ulong StackCanary;
 

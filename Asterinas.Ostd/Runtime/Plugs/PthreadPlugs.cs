@@ -11,6 +11,8 @@ namespace Asterinas.Ostd.Runtime;
 /// Waiters queue in the object itself. INVARIANT: a waiting thread is on exactly one queue, and its State is Waiting or it is about to leave.
 /// LOCK ORDER: Guard of a condition, then Guard of a mutex, then PerCpu.ReadyLock.
 /// </summary>
+// SAFETY: the archive passes objects of glibc's types, which are at least as large (above), and keeps them where they are while a thread waits on them. Threads
+// live while they are queued: a queue holds waiting threads only, and they cannot end. Queues change under the object's Guard.
 internal static unsafe class PthreadPlugs
 {
     private const int MutexRecursive = 1;

@@ -7,6 +7,8 @@ namespace Asterinas.Ostd.Runtime;
 /// The three signals that the runtime handles: SIGSEGV and SIGFPE turn CPU faults of managed code into exceptions, number 34 is the activation
 /// that stops a thread for a collection. Delivery is a call of the registered handler with a true ucontext_t, which it may rewrite.
 /// </summary>
+// SAFETY: Action, Info and Context have glibc's layouts; handlers are code of the runtime (only it calls sigaction); signal numbers are checked before they
+// index the table. The frame is the trapped thread's, and what the handler may rewrite is general registers and RIP, never CS or RFLAGS.
 internal static unsafe class Signals
 {
     public const int SIGFPE = 8, SIGSEGV = 11, Activation = 34;

@@ -7,6 +7,7 @@ namespace Asterinas.Ostd.Runtime;
 /// Streams and files under the runtime: 1 and 2 are the console; nothing else exists, so opening fails with ENOENT and using fails with EBADF.
 /// Processes do not exist either: what the runtime would start to write a dump fails with ENOSYS, and says so once.
 /// </summary>
+// SAFETY: only console output touches a caller's buffer: it is read for the size that the caller states (man 3 fwrite) or up to its zero.
 internal static unsafe class StdioPlugs
 {
     private static uint s_reported;

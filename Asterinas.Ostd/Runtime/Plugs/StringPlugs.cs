@@ -4,6 +4,7 @@ using System.Runtime;
 namespace Asterinas.Ostd.Runtime;
 
 /// <summary>The string functions of the C library (C11 §7.24, POSIX strtok_r, strcasecmp), byte-wise in the C locale.</summary>
+// SAFETY: C11's contract: strings end with a zero, buffers are as large as the caller says. The callers are the archive and this folder.
 internal static unsafe class StringPlugs
 {
     [RuntimeExport("strlen")]

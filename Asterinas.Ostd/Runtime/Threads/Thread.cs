@@ -16,6 +16,7 @@ internal enum ThreadState
 ///   Running --Block()--> Waiting --Wake()--> Ready --TakeReady()--> Running --exit--> Exited (freed by the next thread on that CPU)
 /// </code>
 /// </summary>
+// SAFETY: pointers name threads, frames and blocks of this thread, all outside the collector's heap; see Threads for who frees a thread and when.
 internal unsafe struct Thread
 {
     public const int MaxKeys = 8;

@@ -12,6 +12,8 @@ namespace Asterinas.Ostd.Runtime;
 ///
 /// LOCK ORDER: a mutex' or condition's lock, then PerCpu.ReadyLock.
 /// </summary>
+// SAFETY: a Thread is freed by its successor on the same CPU, after the last use of its stack, and is off all lists then; OnCpu keeps two CPUs off one stack. Handles
+// from the managed side are threads made here that have not ended: Task keeps that. First frames have the layout that x64_switch pops.
 internal static unsafe class Threads
 {
     private const ulong DefaultStackBytes = 256 * 1024;

@@ -4,6 +4,7 @@ namespace Asterinas.Ostd.Runtime;
 /// The registers of a user thread while the kernel runs. entry.s knows the offsets. Lives in memory outside the GC heap, 64-byte aligned,
 /// with the XSAVE area (SDM vol. 1 §13.4) behind it.
 /// </summary>
+// SAFETY: plain data with fixed arrays; the sizes and offsets are entry.s's.
 internal unsafe struct UserFrame
 {
     public const int XsaveOffset = 512;
@@ -22,6 +23,7 @@ internal unsafe struct UserFrame
 }
 
 /// <summary>What a vector's stub pushed; see entry.s.</summary>
+// SAFETY: plain data with a fixed array; entry.s pushed exactly these fields.
 internal unsafe struct TrapFrame
 {
     public fixed byte Xmm[256];

@@ -8,6 +8,8 @@ namespace Asterinas.Ostd.Runtime;
 /// The way into user mode. The frame comes from managed code and is hostile all the same: what the CPU would fault on, in the kernel, is refused or
 /// made harmless here (design of record, entry rules).
 /// </summary>
+// SAFETY: the managed side keeps the frame allocated, unmoved and as large as ostd says while it may be used (UserContext); its contents are hostile and checked here
+// before the CPU sees them. Copies go through routines with a fault table, and addresses beyond the user half are refused.
 internal static unsafe class UserMode
 {
     private const int ReasonException = 1, ReasonEvent = 2;

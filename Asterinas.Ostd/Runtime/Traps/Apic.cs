@@ -18,6 +18,8 @@ internal static class Vectors
 }
 
 /// <summary>The local APIC in xAPIC mode (SDM vol. 3 ch. 11) and the I/O APIC (82093AA).</summary>
+// SAFETY: the registers are mapped once, uncached, at the addresses that the CPU and ACPI give, and stay mapped; offsets are constants, pins are checked against the
+// chip's count, vectors against 256.
 internal static unsafe class Apic
 {
     private const int Id = 0x20, TaskPriority = 0x80, EndOfInterruptRegister = 0xB0, SpuriousRegister = 0xF0, LvtTimer = 0x320, LvtLint0 = 0x350, LvtLint1 = 0x360,
@@ -163,6 +165,7 @@ internal static unsafe class Apic
 /// <summary>
 /// The one-shot timer of this CPU: fires at the earliest of the managed timers' deadline, the runtime's timed waits and a test's timer storm.
 /// </summary>
+// SAFETY: PerCpu is this CPU's own area; the first sleeper stays on its list, under its CPU, while it is looked at.
 internal static unsafe class ApicTimer
 {
     private static ulong s_ticksPerSecond;

@@ -7,6 +7,7 @@ namespace Asterinas.Ostd.Runtime;
 /// Monotonic time from the time-stamp counter, calibrated once against the PIT's channel 2 (1,193,182 Hz; Intel 8254), and the wall clock read from
 /// the CMOS RTC at boot.
 /// </summary>
+// SAFETY: the only pointers are to locals of a caller on the same stack.
 internal static unsafe class Clock
 {
     private const uint PitFrequency = 1193182;

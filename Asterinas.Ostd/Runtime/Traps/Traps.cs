@@ -5,6 +5,8 @@ using System.Threading;
 namespace Asterinas.Ostd.Runtime;
 
 /// <summary>Descriptor tables, IST stacks, and what happens on a vector: top halves and faults, all in no-GC code.</summary>
+// SAFETY: entry.s passes the frame that it pushed on the IST stack in use; tables and stacks are static or never freed; vectors are below 256, so bit and gate
+// indices fit. The user frame is the one that this CPU executes.
 internal static unsafe class Traps
 {
     private const int StackBytes = 16384;

@@ -22,6 +22,8 @@ internal struct BootMemoryRange
 /// <summary>
 /// What the boot loader told us, copied out of its memory by the boot code. Filled once, then read-only. Both compilations see this struct.
 /// </summary>
+// SAFETY: an index of Range is below RangeCount, at most MaxRanges, by all callers; the only instances are the boot code's static and Mirch's unmovable block, so the
+// pointer outlives the fixed statement.
 internal unsafe struct BootInfoData
 {
     public const int MaxRanges = 128;

@@ -9,6 +9,7 @@ namespace Asterinas.Ostd.Runtime;
 /// INVARIANT: a block is on the free list of its order if and only if its first page is in state Free with that Order; the other pages of the
 /// block are Free with Order -1. All of it under s_lock.
 /// </summary>
+// SAFETY: page numbers are checked against s_count where they come in; links and buddies name pages below it by the invariant. Slots are never freed.
 internal static unsafe class FrameReserve
 {
     public const int MaxOrder = 10;
