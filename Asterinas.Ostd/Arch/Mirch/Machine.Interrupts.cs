@@ -15,6 +15,9 @@ internal static partial class Machine
         return Volatile.Read(ref Self().Cpu.Events);
     }
 
+    /// <summary>As <see cref="PendingEvents"/> for any CPU, for tests: no schedule point.</summary>
+    public static bool IsEventPending(int cpu = 0) => Volatile.Read(ref s_cpus.All[cpu].Events) != 0;
+
     public static int TakeTimerExpired() => Self().Cpu.Take(SimulatedCpu.TimerExpired) ? 1 : 0;
 
     public static int TakeReschedule() => Self().Cpu.Take(SimulatedCpu.Reschedule) ? 1 : 0;

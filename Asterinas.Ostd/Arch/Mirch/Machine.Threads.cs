@@ -44,6 +44,9 @@ internal static unsafe partial class Machine
 
     public static nint ThreadCurrent() => Self().Handle;
 
+    /// <summary>Whether this host thread is one of the machine's: the boot thread or one that it created.</summary>
+    public static bool IsOwnThread => t_self is { IsForeign: false };
+
     public static void ThreadSwitch(nint next)
     {
         SchedulePoint("switch");
