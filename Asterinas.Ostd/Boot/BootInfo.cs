@@ -113,7 +113,7 @@ public sealed class BootInfo
         return found;
     }
 
-    private static unsafe BootInfo Read()
+    internal static unsafe BootInfo Read()
     {
         // SAFETY: the platform layer filled the structure before any managed code ran and never changes it.
         BootInfoData* data = Machine.BootInfo();
