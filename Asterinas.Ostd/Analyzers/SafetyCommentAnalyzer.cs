@@ -21,8 +21,9 @@ public sealed class SafetyCommentAnalyzer : DiagnosticAnalyzer
     // Two words at least: a bare "SAFETY:" or "SAFETY: ok" justifies nothing.
     private static readonly Regex s_comment = new(@"^//\s*SAFETY(?: \([^)]+\))?:\s*\S+\s+\S+", RegexOptions.CultureInvariant);
 
+    // Not configurable: no pragma and no attribute switches it off.
     private static readonly DiagnosticDescriptor s_rule = new(Id, "Unsafe code without a SAFETY comment", "'unsafe' has no // SAFETY: comment that says why it is sound",
-        "Soundness", DiagnosticSeverity.Error, isEnabledByDefault: true);
+        "Soundness", DiagnosticSeverity.Error, isEnabledByDefault: true, customTags: WellKnownDiagnosticTags.NotConfigurable);
 
     public override ImmutableArray<DiagnosticDescriptor> SupportedDiagnostics { get; } = ImmutableArray.Create(s_rule);
 

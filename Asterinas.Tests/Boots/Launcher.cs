@@ -17,7 +17,7 @@ internal static class Launcher
 
     private static string Assembly => Path.Combine(Root, "Asterinas.Boot", "bin", Configuration, "net10.0", "Asterinas.Boot.dll");
 
-    private static string Configuration => Path.GetFileName(Path.GetDirectoryName(AppContext.BaseDirectory.TrimEnd('/'))!);
+    public static string Configuration => Path.GetFileName(Path.GetDirectoryName(AppContext.BaseDirectory.TrimEnd('/'))!);
 
     public static Process Start(Action<string>? onLine, params string[] arguments)
     {

@@ -44,6 +44,9 @@ internal sealed class Snippet
         return image;
     }
 
+    /// <summary>The compiler's own errors.</summary>
+    public string[] Errors() => _compilation.GetDiagnostics().Where(d => d.Severity == DiagnosticSeverity.Error).Select(d => d.Id).ToArray();
+
     private void AssertCompiles()
     {
         IEnumerable<Diagnostic> errors = _compilation.GetDiagnostics().Where(d => d.Severity == DiagnosticSeverity.Error);
