@@ -23,7 +23,10 @@ internal static class Launcher
     {
         var start = new ProcessStartInfo("dotnet")
         {
-            UseShellExecute = false, RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true,
+            UseShellExecute = false,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            RedirectStandardInput = true,
         };
         start.ArgumentList.Add("exec");
         start.ArgumentList.Add(Assembly);

@@ -40,7 +40,8 @@ internal static unsafe class StdioPlugs
     [RuntimeExport("fclose")] private static int CloseStream(nint stream) => Errno.Fail(Errno.EBADF);
     [RuntimeExport("fgetc")] private static int GetCharacter(nint stream) => Errno.Fail(Errno.EBADF);
     [RuntimeExport("__getdelim")] private static nint GetDelimited(byte** line, nuint* capacity, int delimiter, nint stream) => Errno.Fail(Errno.EBADF);
-    [RuntimeExport("readdir64")] private static void* ReadDirectory(nint directory)
+    [RuntimeExport("readdir64")]
+    private static void* ReadDirectory(nint directory)
     {
         Errno.Set(Errno.EBADF);
         return null;

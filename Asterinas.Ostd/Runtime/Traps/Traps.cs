@@ -47,7 +47,10 @@ internal static unsafe class Traps
                 ulong handler = stubs + (ulong)vector * 16;
                 int ist = vector switch
                 {
-                    1 => IstDebug, 2 => IstNmi, 8 => IstDoubleFault, 18 => IstMachineCheck,
+                    1 => IstDebug,
+                    2 => IstNmi,
+                    8 => IstDoubleFault,
+                    18 => IstMachineCheck,
                     < 32 => IstFault,
                     _ => IstInterrupt,
                 };
