@@ -6,7 +6,7 @@ namespace Asterinas.Ostd.Memory;
 [Flags]
 public enum PageAccess
 {
-    /// <summary>Nothing. A page without access is not mapped: use unmap.</summary>
+    /// <summary>Nothing: the page stays mapped, but every access faults. Given by <see cref="VmCursor.Protect"/> only.</summary>
     None = 0,
     /// <summary>Read.</summary>
     Read = 1,
@@ -41,9 +41,13 @@ public readonly record struct PageProperty(PageAccess Access, CacheMode Cache = 
     /// <summary>Whether page tables can say it: readable, nothing unknown.</summary>
     public bool IsValid => (Access & PageAccess.Read) != 0 && (Access & ~Known) == 0 && Cache is >= CacheMode.WriteBack and <= CacheMode.Uncached;
 
+    /// <summary>Whether a mapping may change to it: valid, or without any access.</summary>
+    internal bool IsValidChange => IsValid || (Access == PageAccess.None && Cache == CacheMode.WriteBack);
+
     // Bits of a leaf entry, without the address. Write-combining is PAT entry 1, which boot sets up; uncached is entry 3.
     internal ulong ToEntry()
     {
+        if (Access == PageAccess.None) return PageTable.Hidden;
         ulong entry = PageTable.Present | PageTable.User;
         if ((Access & PageAccess.Write) != 0) entry |= PageTable.Writable;
         if ((Access & PageAccess.Execute) == 0) entry |= PageTable.NoExecute;
@@ -54,9 +58,13 @@ public readonly record struct PageProperty(PageAccess Access, CacheMode Cache = 
 
     internal static PageProperty FromEntry(ulong entry)
     {
-        PageAccess access = PageAccess.Read;
-        if ((entry & PageTable.Writable) != 0) access |= PageAccess.Write;
-        if ((entry & PageTable.NoExecute) == 0) access |= PageAccess.Execute;
+        PageAccess access = PageAccess.None;
+        if ((entry & PageTable.Hidden) == 0)
+        {
+            access = PageAccess.Read;
+            if ((entry & PageTable.Writable) != 0) access |= PageAccess.Write;
+            if ((entry & PageTable.NoExecute) == 0) access |= PageAccess.Execute;
+        }
         CacheMode cache = (entry & PageTable.CacheDisable) != 0 ? CacheMode.Uncached
             : (entry & PageTable.WriteThrough) != 0 ? CacheMode.WriteCombining : CacheMode.WriteBack;
         return new PageProperty(access, cache);

@@ -61,7 +61,7 @@ internal struct UnmapBatch
 /// Page tables of x86-64: four levels of 512 entries, leaves of 4 KiB (level 1) and 2 MiB (level 2) (SDM vol. 3 §4.5). The user half of one root is
 /// changed under its VmSpace's gate; the CPU itself sets accessed and dirty bits at any time, so present leaves change by atomic operations only.
 ///
-/// INVARIANT: the metadata of a table below the root counts its non-empty entries, and an empty table is unlinked at once. A present user leaf without
+/// INVARIANT: the metadata of a table below the root counts its non-empty entries, and an empty table is unlinked at once. A user leaf, present or hidden, without
 /// the Device bit holds one reference to each of its frames.
 /// </summary>
 // SAFETY: table addresses come from NewTable or from entries written here, tables stay in state PageTable until no entry and no TLB refers to them, and
@@ -71,6 +71,8 @@ internal static unsafe class PageTable
     public const ulong Present = 1, Writable = 2, User = 4, WriteThrough = 8, CacheDisable = 16, Accessed = 32, Dirty = 64, LargeLeaf = 128, NoExecute = 1UL << 63;
     /// <summary>Software bit: the leaf is I/O memory and holds no references.</summary>
     public const ulong Device = 1UL << 9;
+    /// <summary>Software bit of an entry that is not present: a leaf that nobody may access. It keeps its frame; entries that are no leaf and not present are 0.</summary>
+    public const ulong Hidden = 1UL << 10;
     public const ulong AddressMask = 0x000FFFFFFFFFF000;
     private const ulong LinkBits = Present | Writable | User;
     private const int UserEntries = 255;
@@ -117,7 +119,7 @@ internal static unsafe class PageTable
         for (int level = 4; level > leafLevel; level--)
         {
             ulong* entry = EntryOf(table, address, level);
-            if ((*entry & Present) == 0)
+            if (*entry == 0)
             {
                 ulong next = NewTable();
                 if (next == 0)
@@ -175,7 +177,8 @@ internal static unsafe class PageTable
     /// <summary>Gives a leaf another property, keeping its address and the bits that the CPU sets.</summary>
     public static void Protect(ulong* entry, PageProperty property)
     {
-        const ulong kept = AddressMask | Accessed | Dirty | LargeLeaf | Device;
+        // A hidden leaf remembers how it is cached: device memory must come back as it was.
+        ulong kept = AddressMask | Accessed | Dirty | LargeLeaf | Device | (property.Access == PageAccess.None ? WriteThrough | CacheDisable : 0);
         while (true)
         {
             ulong old = Volatile.Read(ref *entry);
@@ -247,7 +250,7 @@ internal static unsafe class PageTable
         for (int i = 0; i < count; i++)
         {
             ulong entry = entries[i];
-            if ((entry & Present) == 0) continue;
+            if (entry == 0) continue;
             bool isLeaf = level == 1 || (entry & LargeLeaf) != 0;
             if (!isLeaf) Destroy(entry & AddressMask, level - 1);
             else if ((entry & Device) == 0) FrameAllocator.Drop(entry & AddressMask, level == 2 ? PageSize.PagesInLarge : 1);

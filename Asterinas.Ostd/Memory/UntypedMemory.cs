@@ -187,7 +187,7 @@ public abstract class UntypedMemory : IDisposable
     [MethodImpl(MethodImplOptions.NoInlining)]
     private void ThrowDisposed() => throw new ObjectDisposedException(GetType().Name);
 
-    private protected static ulong Allocate(FrameLayout layout, FrameContents contents)
+    internal static ulong Allocate(FrameLayout layout, FrameContents contents)
     {
         ulong start = FrameAllocator.Claim(layout, FrameState.Untyped);
         if (start == 0 || contents == FrameContents.Arbitrary) return start;

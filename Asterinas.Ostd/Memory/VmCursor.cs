@@ -31,7 +31,7 @@ public readonly record struct VmMapping(UserAddress Start, int Bytes, PageProper
 /// Walks a range of a user address space and changes it: only untyped frames and I/O memory that is not the kernel's can be mapped. Each step takes the
 /// space's lock for itself. A frame that is unmapped is released after its TLB entries are gone on all CPUs.
 /// </summary>
-public ref struct VmCursor
+public ref partial struct VmCursor
 {
     private readonly VmSpace _space;
     private readonly ulong _start, _end;
@@ -70,7 +70,7 @@ public ref struct VmCursor
         {
             ulong leaf = *PageTable.Find(_space.Root, _at, out int level);
             _space.Unlock();
-            if ((leaf & PageTable.Present) == 0) return null;
+            if (leaf == 0) return null;
             ulong bytes = PageTable.BytesAt(level);
             return new VmMapping(new UserAddress(_at & ~(bytes - 1)), (int)bytes, PageProperty.FromEntry(leaf), new PhysicalAddress(leaf & PageTable.AddressMask),
                 (leaf & PageTable.Device) != 0, (leaf & PageTable.Accessed) != 0, (leaf & PageTable.Dirty) != 0);
@@ -88,7 +88,7 @@ public ref struct VmCursor
         unsafe
         {
             ulong leaf = *PageTable.Find(_space.Root, _at, out int level);
-            if ((leaf & PageTable.Present) == 0 || (leaf & PageTable.Device) != 0)
+            if (leaf == 0 || (leaf & PageTable.Device) != 0)
             {
                 _space.Unlock();
                 return null;
@@ -117,7 +117,7 @@ public ref struct VmCursor
             while (_at < _end)
             {
                 ulong leaf = *PageTable.Find(_space.Root, _at, out int level);
-                if ((leaf & PageTable.Present) != 0) break;
+                if (leaf != 0) break;
                 _at = Next(_at, level);
             }
         }
@@ -212,7 +212,7 @@ public ref struct VmCursor
                     while (_at < end && !batch.IsFull)
                     {
                         ulong* entry = PageTable.Find(_space.Root, _at, out int level);
-                        if ((*entry & PageTable.Present) == 0)
+                        if (*entry == 0)
                         {
                             _at = Math.Min(Next(_at, level), end);
                             continue;
@@ -244,13 +244,13 @@ public ref struct VmCursor
     /// Gives all mappings between the cursor and so many bytes further another property, and moves there. Pages that are not mapped stay so.
     /// </summary>
     /// <param name="bytes">A multiple of 4 KiB, within the range.</param>
-    /// <param name="property">What the program may do from now on.</param>
+    /// <param name="property">What the program may do from now on; <see cref="PageAccess.None"/> keeps the pages but lets nobody in.</param>
     /// <exception cref="ArgumentOutOfRangeException">Not whole pages, beyond the range, or the property is not valid.</exception>
     /// <exception cref="ObjectDisposedException">The space was disposed.</exception>
     public MapStatus Protect(ulong bytes, PageProperty property)
     {
         ulong end = CheckStep(bytes);
-        if (!property.IsValid) throw new ArgumentOutOfRangeException(nameof(property));
+        if (!property.IsValidChange) throw new ArgumentOutOfRangeException(nameof(property));
         bool isOutOfMemory = false;
         UnmapBatch flushed = default;
         _space.Lock();
@@ -263,7 +263,7 @@ public ref struct VmCursor
                 {
                     ulong* entry = PageTable.Find(_space.Root, _at, out int level);
                     ulong leaf = *entry;
-                    if ((leaf & PageTable.Present) == 0)
+                    if (leaf == 0)
                     {
                         _at = Math.Min(Next(_at, level), end);
                         continue;
@@ -276,7 +276,7 @@ public ref struct VmCursor
                         continue;
                     }
                     // Device memory keeps its cache mode and never becomes executable.
-                    PageProperty wanted = (leaf & PageTable.Device) == 0 ? property
+                    PageProperty wanted = (leaf & PageTable.Device) == 0 || property.Access == PageAccess.None ? property
                         : new PageProperty(property.Access & ~PageAccess.Execute, PageProperty.FromEntry(leaf).Cache);
                     PageTable.Protect(entry, wanted);
                     flushed.Cover(_at, size);

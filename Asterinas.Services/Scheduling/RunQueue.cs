@@ -1,6 +1,5 @@
 using System;
 using System.Threading;
-using SpinLock = Asterinas.Ostd.Sync.SpinLock;
 
 namespace Asterinas.Services.Scheduling;
 

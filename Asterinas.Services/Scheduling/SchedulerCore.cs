@@ -1,7 +1,6 @@
 using System;
 using System.Threading;
 using Asterinas.Ostd.Tasks;
-using SpinLock = Asterinas.Ostd.Sync.SpinLock;
 
 namespace Asterinas.Services.Scheduling;
 

@@ -1,0 +1,138 @@
+using System.Collections.Generic;
+using Asterinas.Ostd.Sync;
+
+namespace Asterinas.Services.Processes;
+
+/// <summary>
+/// A number that names a thread, and the process, process group and session that carry the number of the thread which founded them. It is free again when none of the four is
+/// left. In a nested namespace it has a number on each level.
+/// INVARIANT: all four references are written under the tree lock (<see cref="ProcessTree"/>); readers may look at any time.
+/// </summary>
+internal sealed class Pid
+{
+    private readonly int[] _numbers;
+
+    internal Pid(PidNamespace space, int[] numbers)
+    {
+        Namespace = space;
+        _numbers = numbers;
+    }
+
+    /// <summary>The innermost namespace.</summary>
+    public PidNamespace Namespace { get; }
+
+    /// <summary>Its number in the innermost namespace.</summary>
+    public int Number => _numbers[Namespace.Level];
+
+    /// <summary>Its number as a namespace sees it; 0 when it is not visible there.</summary>
+    public int NumberIn(PidNamespace space) => space.Level <= Namespace.Level && Namespace.IsWithin(space) ? _numbers[space.Level] : 0;
+
+    internal int NumberAt(int level) => _numbers[level];
+
+    public Thread? Thread;
+    public Process? Process;
+    public ProcessGroup? Group;
+    public Session? Session;
+
+    /// <summary>Whether nobody uses the number any more.</summary>
+    public bool IsUnused => Thread is null && Process is null && Group is null && Session is null;
+}
+
+/// <summary>Process numbers (man 7 pid_namespaces). The first process in it is the namespace's init: 1.</summary>
+internal sealed class PidNamespace
+{
+    /// <summary>Linux' default on 64-bit machines with many CPUs; numbers start again at <see cref="FirstAfterWrap"/> behind it.</summary>
+    public const int DefaultMaximum = 4194304;
+    private const int FirstAfterWrap = 300;
+
+    private readonly SpinLock _lock = new("pid namespace");
+    private readonly Dictionary<int, Pid> _pids = [];
+    private int _last;
+
+    public PidNamespace(PidNamespace? parent)
+    {
+        Parent = parent;
+        Level = parent is null ? 0 : parent.Level + 1;
+    }
+
+    public PidNamespace? Parent { get; }
+    public int Level { get; }
+    public int Maximum { get; set; } = DefaultMaximum;
+
+    /// <summary>The process with number 1; its end ends the namespace.</summary>
+    public Process? Init { get; set; }
+
+    /// <summary>The number given last, for /proc/loadavg.</summary>
+    public int Last => System.Threading.Volatile.Read(ref _last);
+
+    /// <summary>Whether it is the other namespace, or nested inside.</summary>
+    public bool IsWithin(PidNamespace other)
+    {
+        for (PidNamespace? at = this; at is not null; at = at.Parent)
+        {
+            if (ReferenceEquals(at, other)) return true;
+        }
+        return false;
+    }
+
+    /// <summary>A new number on this level and all above. EAGAIN when one of them is full.</summary>
+    public Result<Pid> Allocate()
+    {
+        var numbers = new int[Level + 1];
+        var pid = new Pid(this, numbers);
+        for (PidNamespace? at = this; at is not null; at = at.Parent)
+        {
+            int number = at.Insert(pid);
+            if (number == 0)
+            {
+                for (PidNamespace? done = this; !ReferenceEquals(done, at); done = done!.Parent) done!.Remove(numbers[done.Level]);
+                return Errno.EAGAIN;
+            }
+            numbers[at.Level] = number;
+        }
+        return pid;
+    }
+
+    /// <summary>Gives the numbers back when nobody uses them any more. Called after one of the four uses ended.</summary>
+    public static void Release(Pid pid)
+    {
+        if (!pid.IsUnused) return;
+        for (PidNamespace? at = pid.Namespace; at is not null; at = at.Parent) at.Remove(pid.NumberAt(at.Level));
+    }
+
+    /// <summary>Who has a number here; null for nobody.</summary>
+    public Pid? Find(int number)
+    {
+        using SpinLock.Guard guard = _lock.Lock();
+        return _pids.GetValueOrDefault(number);
+    }
+
+    /// <summary>All numbers in use, ascending, from a number on: for /proc. Returns 0 when there is none.</summary>
+    public int NextProcess(int from)
+    {
+        using SpinLock.Guard guard = _lock.Lock();
+        int best = 0;
+        foreach ((int number, Pid pid) in _pids)
+        {
+            if (number >= from && pid.Process is not null && (best == 0 || number < best)) best = number;
+        }
+        return best;
+    }
+
+    private int Insert(Pid pid)
+    {
+        using SpinLock.Guard guard = _lock.Lock();
+        for (int tries = 0; tries < Maximum; tries++)
+        {
+            _last = _last + 1 >= Maximum ? FirstAfterWrap : _last + 1;
+            if (_pids.TryAdd(_last, pid)) return _last;
+        }
+        return 0;
+    }
+
+    private void Remove(int number)
+    {
+        using SpinLock.Guard guard = _lock.Lock();
+        _pids.Remove(number);
+    }
+}
