@@ -48,12 +48,11 @@ internal sealed partial class AddressSpace
                 GrowsDown = (request.Flags & MapFlags.GrowsDown) != 0, IsLocked = (request.Flags & MapFlags.Locked) != 0, IsNoReserve = (request.Flags & MapFlags.NoReserve) != 0,
                 Object = request.Object, ObjectPage = request.ObjectPage, File = request.File, Name = request.Name,
             };
-            if (!MayGrow(request.Length >> 12, mapping)) return Errno.ENOMEM;
             _mappings.Reserve(1);
+            if (!TryGrow(request.Length >> 12, mapping)) return Errno.ENOMEM;
             request.File?.AddReference();
             request.Object?.AddMapping(mapping);
             Insert(mapping);
-            Interlocked.Add(ref _totalPages, (long)(request.Length >> 12));
         }
         if ((request.Flags & (MapFlags.Populate | MapFlags.Locked)) != 0 && (request.Flags & MapFlags.NonBlock) == 0) Populate(mapping.Start, mapping.Start + request.Length);
         return mapping.Start;
@@ -81,6 +80,7 @@ internal sealed partial class AddressSpace
             if (mapping.Protection != protection)
             {
                 mapping = Carve(mapping, at, Math.Min(end, mapping.End));
+                if (!TryCharge(mapping, protection)) return Errno.ENOMEM;
                 mapping.Protection = protection;
                 if (!ProtectPages(mapping)) return Errno.ENOMEM;
                 index = TryMergeAround(mapping);
@@ -127,7 +127,12 @@ internal sealed partial class AddressSpace
                 twin.File?.AddReference();
                 twin.Object?.AddMapping(twin);
                 copy._mappings.Insert(twin);
-                copy._totalPages += (long)(mapping.Length >> 12);
+                Interlocked.Add(ref copy._totalPages, (long)(mapping.Length >> 12));
+                if (twin.IsCharged && !CommitAccount.TryCharge((long)(mapping.Length >> 12), false))
+                {
+                    twin.IsCharged = false;
+                    return Errno.ENOMEM;
+                }
                 if (mapping.IsWipeOnFork) continue;
                 VmCursor cursor = Space.Cursor(new VirtualRange(new UserAddress(mapping.Start), mapping.Length));
                 // Pages of shared objects fault in again: only private pages exist nowhere else.
@@ -149,6 +154,8 @@ internal sealed partial class AddressSpace
             copy.EnvironmentEnd = EnvironmentEnd;
             copy.AuxiliaryVector = AuxiliaryVector;
             copy.VdsoStart = VdsoStart;
+            copy.LimitPages = LimitPages;
+            copy.DataLimitPages = DataLimitPages;
             Executable?.AddReference();
             copy.Executable = Executable;
             isDone = true;
@@ -166,16 +173,15 @@ internal sealed partial class AddressSpace
     public ulong SetHeapEnd(ulong end, ulong dataLimit)
     {
         using RwMutex.Guard guard = _lock.Write();
-        if (end < HeapStart || end >= EndAddress || end - HeapStart > dataLimit) return HeapEnd;
+        if (end < HeapStart || end >= EndAddress || end - HeapStart > dataLimit - Math.Min(dataLimit, DataEnd - DataStart)) return HeapEnd;
         ulong oldTop = RoundUp(HeapEnd), newTop = RoundUp(end);
         if (newTop > oldTop)
         {
             if (!IsFree(oldTop, newTop) || _mappings.Count + 1 > MaxMappings) return HeapEnd;
             var mapping = new Mapping(this) { Start = oldTop, End = newTop, Protection = Protection.Read | Protection.Write, Name = "[heap]" };
-            if (!MayGrow((newTop - oldTop) >> 12, mapping)) return HeapEnd;
             _mappings.Reserve(1);
+            if (!TryGrow((newTop - oldTop) >> 12, mapping)) return HeapEnd;
             Insert(mapping);
-            Interlocked.Add(ref _totalPages, (long)((newTop - oldTop) >> 12));
         }
         else if (newTop < oldTop && RemoveRange(newTop, oldTop) != Errno.None)
         {
@@ -316,15 +322,18 @@ internal sealed partial class AddressSpace
             index = _mappings.IndexAtOrAbove(mapping.Start);
             if (!RemovePages(mapping.Start, mapping.Length)) return Errno.ENOMEM;
             _mappings.RemoveAt(index);
-            Interlocked.Add(ref _totalPages, -(long)(mapping.Length >> 12));
-            OnShrink(mapping);
+            OnShrink(mapping, mapping.Length >> 12);
             Forget(mapping);
         }
         return Errno.None;
     }
 
-    private bool RemovePages(ulong start, ulong length) =>
-        Space.Cursor(new VirtualRange(new UserAddress(start), length)).Unmap(length, out _) == MapStatus.Mapped;
+    private bool RemovePages(ulong start, ulong length)
+    {
+        MapStatus status = Space.Cursor(new VirtualRange(new UserAddress(start), length)).Unmap(length, out long pages);
+        Interlocked.Add(ref _residentPages, -pages);
+        return status == MapStatus.Mapped;
+    }
 
     // Page-table entries follow the mapping's protection. What is private or shared and clean keeps faulting on its first write.
     private bool ProtectPages(Mapping mapping)

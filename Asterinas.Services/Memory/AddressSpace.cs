@@ -67,7 +67,11 @@ internal sealed partial class AddressSpace
         if (Interlocked.Decrement(ref _users) != 0) return;
         using (RwMutex.Guard guard = _lock.Write())
         {
-            for (int i = 0; i < _mappings.Count; i++) Forget(_mappings[i]);
+            for (int i = 0; i < _mappings.Count; i++)
+            {
+                OnShrink(_mappings[i], _mappings[i].Length >> 12);
+                Forget(_mappings[i]);
+            }
             _mappings.Clear();
         }
         Space.Dispose();
@@ -163,16 +167,16 @@ internal sealed partial class AddressSpace
         return ResolveObject(ref cursor, mapping, page, access);
     }
 
-    private static FaultOutcome ResolveAnonymous(ref VmCursor cursor, Mapping mapping, Access access)
+    private FaultOutcome ResolveAnonymous(ref VmCursor cursor, Mapping mapping, Access access)
     {
         PageProperty property = PropertyOf(mapping.Protection);
         MapStatus status = cursor.MapNew(property);
-        if (status == MapStatus.Mapped) return FaultOutcome.Resolved;
+        if (status == MapStatus.Mapped) return Arrived();
         if (status == MapStatus.OutOfMemory) return FaultOutcome.OutOfMemory;
         return access == Access.Write ? MakePrivate(ref cursor, property) : FaultOutcome.Resolved;
     }
 
-    private static FaultOutcome ResolveObject(ref VmCursor cursor, Mapping mapping, ulong page, Access access)
+    private FaultOutcome ResolveObject(ref VmCursor cursor, Mapping mapping, ulong page, Access access)
     {
         PageProperty full = PropertyOf(mapping.Protection);
         PageProperty readOnly = new(full.Access & ~PageAccess.Write);
@@ -187,14 +191,21 @@ internal sealed partial class AddressSpace
         if (!mapping.IsShared && access == Access.Write)
         {
             MapStatus copied = cursor.MapCopy(frame, full);
-            if (copied != MapStatus.AlreadyMapped) return copied == MapStatus.Mapped ? FaultOutcome.Resolved : FaultOutcome.OutOfMemory;
+            if (copied != MapStatus.AlreadyMapped) return copied == MapStatus.Mapped ? Arrived() : FaultOutcome.OutOfMemory;
             return MakePrivate(ref cursor, full);
         }
         // A shared page that was only read stays read-only, so that the first write says so to the object.
         PageProperty property = mapping.IsShared && access == Access.Write ? full : readOnly;
         MapStatus status = cursor.Map(frame, property);
+        if (status == MapStatus.Mapped) return Arrived();
         if (status == MapStatus.AlreadyMapped && mapping.IsShared && access == Access.Write) status = cursor.Protect(PageSize.Small, full);
         return status == MapStatus.OutOfMemory ? FaultOutcome.OutOfMemory : FaultOutcome.Resolved;
+    }
+
+    private FaultOutcome Arrived()
+    {
+        Interlocked.Increment(ref _residentPages);
+        return FaultOutcome.Resolved;
     }
 
     private static FaultOutcome MakePrivate(ref VmCursor cursor, PageProperty property) => cursor.MakePrivate(property) switch
@@ -217,10 +228,9 @@ internal sealed partial class AddressSpace
         if (index > 0 && _mappings[index - 1].Protection != Protection.None && start < below + StackGuardGap && !_mappings[index - 1].GrowsDown) return false;
         if (start < below || start < LowestAddress) return false;
         ulong pages = (mapping.Start - start) >> 12;
-        if (!MayGrow(pages, mapping)) return false;
+        if (!TryGrow(pages, mapping)) return false;
         mapping.ObjectPage -= mapping.Object is null ? 0 : pages;
         mapping.Start = start;
-        Interlocked.Add(ref _totalPages, (long)pages);
         return true;
     }
 

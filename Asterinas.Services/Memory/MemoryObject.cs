@@ -24,14 +24,14 @@ internal abstract class MemoryObject
     public abstract Result<Frame> GetPage(ulong index, Access access);
 
     /// <summary>A mapping shows a part of the object from now on.</summary>
-    public void AddMapping(Mapping mapping)
+    public virtual void AddMapping(Mapping mapping)
     {
         using SpinLock.Guard guard = _mappingsLock.Lock();
         _mappings.Add(mapping);
     }
 
     /// <summary>A mapping shows it no more.</summary>
-    public void RemoveMapping(Mapping mapping)
+    public virtual void RemoveMapping(Mapping mapping)
     {
         using SpinLock.Guard guard = _mappingsLock.Lock();
         _mappings.Remove(mapping);
@@ -93,6 +93,8 @@ internal sealed class Mapping(AddressSpace space)
     public bool IsLocked;
     /// <summary>MAP_NORESERVE: does not count for overcommit.</summary>
     public bool IsNoReserve;
+    /// <summary>Private and once writable: its pages may all become real, so they count against the commit limit.</summary>
+    public bool IsCharged;
     /// <summary>madvise(MADV_DONTFORK), MADV_WIPEONFORK, MADV_DONTDUMP.</summary>
     public bool IsDontFork, IsWipeOnFork, IsDontDump;
     /// <summary>What it shows; null for private anonymous memory.</summary>
@@ -114,12 +116,12 @@ internal sealed class Mapping(AddressSpace space)
     public Mapping Cut(AddressSpace space, ulong start, ulong end) => new(space)
     {
         Start = start, End = end, Protection = Protection, MaxProtection = MaxProtection, IsShared = IsShared, GrowsDown = GrowsDown, IsLocked = IsLocked, IsNoReserve = IsNoReserve,
-        IsDontFork = IsDontFork, IsWipeOnFork = IsWipeOnFork, IsDontDump = IsDontDump, Object = Object, ObjectPage = ObjectPage + ((start - Start) >> 12), File = File, Name = Name,
+        IsCharged = IsCharged, IsDontFork = IsDontFork, IsWipeOnFork = IsWipeOnFork, IsDontDump = IsDontDump, Object = Object, ObjectPage = ObjectPage + ((start - Start) >> 12), File = File, Name = Name,
     };
 
     /// <summary>Whether a mapping that begins where this one ends could be one with it.</summary>
     public bool CanMerge(Mapping next) =>
         End == next.Start && Protection == next.Protection && MaxProtection == next.MaxProtection && IsShared == next.IsShared && GrowsDown == next.GrowsDown
-        && IsLocked == next.IsLocked && IsNoReserve == next.IsNoReserve && IsDontFork == next.IsDontFork && IsWipeOnFork == next.IsWipeOnFork && IsDontDump == next.IsDontDump
+        && IsLocked == next.IsLocked && IsNoReserve == next.IsNoReserve && IsCharged == next.IsCharged && IsDontFork == next.IsDontFork && IsWipeOnFork == next.IsWipeOnFork && IsDontDump == next.IsDontDump
         && ReferenceEquals(Object, next.Object) && ReferenceEquals(File, next.File) && Name == next.Name && (Object is null || PageAt(End) == next.ObjectPage);
 }
