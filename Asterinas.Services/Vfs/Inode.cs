@@ -61,6 +61,8 @@ internal abstract class Inode
     public InodeWatches? Watches;
     /// <summary>POSIX and flock locks; made with the first lock.</summary>
     public FileLocks? Locks;
+    /// <summary>What hangs on the inode while it is in use: a FIFO's pipe, the socket bound to it. Changed by compare-and-swap.</summary>
+    public object? Attachment;
 
     public Timestamp AccessTime { get { using SpinLock.Guard guard = _metadata.Lock(); return _accessTime; } }
     public Timestamp ModifyTime { get { using SpinLock.Guard guard = _metadata.Lock(); return _modifyTime; } }
