@@ -40,6 +40,10 @@ public sealed class KernelTests(string configuration, string option)
         var arguments = new List<string> { "--kernel", "KernelTests", "--append", "probe=expected_value", "--memory", "512M" };
         if (option.Length > 0) arguments.Add(option);
         using Process launcher = Launcher.Start(OnLine, [.. arguments]);
+        launcher.ErrorDataReceived += (_, e) =>
+        {
+            lock (_results) _console.AppendLine(e.Data);
+        };
         launcher.BeginOutputReadLine();
         launcher.BeginErrorReadLine();
         _sinceStart.Start();
