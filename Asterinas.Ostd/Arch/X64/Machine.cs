@@ -105,6 +105,8 @@ internal static unsafe class Machine
     [DllImport(Library, EntryPoint = "ostd_acpi_find")] public static extern ulong AcpiFind(uint signature);
     [DllImport(Library, EntryPoint = "ostd_io_apic_route"), SuppressGCTransition] public static extern int IoApicRoute(uint gsi, int vector, int flags);
     [DllImport(Library, EntryPoint = "ostd_io_apic_unmask"), SuppressGCTransition] public static extern void IoApicUnmask(uint gsi);
+    /// <summary>Where a device writes to interrupt this CPU; the data is the vector (SDM vol. 3 §11.11).</summary>
+    [DllImport(Library, EntryPoint = "ostd_message_address"), SuppressGCTransition] public static extern ulong MessageAddress();
     [DllImport(Library, EntryPoint = "ostd_isa_interrupt"), SuppressGCTransition] public static extern ulong IsaInterrupt(int line);
 
     // ---- console, diagnostics, the end
