@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Asterinas.Ostd.Dma;
 using Asterinas.Ostd.Pci;
 using Asterinas.Ostd.Sync;
 using Asterinas.Ostd.Tasks;
@@ -18,6 +19,7 @@ internal static class OstdStartup
         LockOrder.IsEnabled = BootInfo.Current.GetOption("lockorder") is not null;
         // Before the kernel's Main can ask for device memory: what is sensitive must be known, and no device may still write where the firmware told it to.
         PciBus.Enumerate();
+        Iommu.Initialize();
 #endif
     }
 

@@ -1,6 +1,7 @@
 using System;
 using Asterinas.Ostd.Arch;
 using Asterinas.Ostd.Diagnostics;
+using Asterinas.Ostd.Dma;
 using Asterinas.Ostd.Interrupts;
 using Asterinas.Ostd.Io;
 using Asterinas.Ostd.Sync;
@@ -37,6 +38,9 @@ public sealed class PciDevice : IDisposable
 
     /// <summary>What was claimed.</summary>
     public PciFunction Function { get; }
+
+    /// <summary>What it reaches: where its <see cref="DmaCoherent"/> and <see cref="DmaStream"/> are mapped.</summary>
+    public DmaDomain Dma => Function.Dma;
 
     /// <summary>
     /// Whether the function may send requests: read and write memory, and send message-signalled interrupts, which are writes. False at first.
@@ -175,6 +179,7 @@ public sealed class PciDevice : IDisposable
         foreach (Message? message in _messages ?? []) message?.Line!.Detach(message);
         _msi = null;
         _messages = null;
+        Function.Dma.Detach(Function);
         Function.ReleaseClaim();
     }
 

@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Threading;
 using Asterinas.Ostd.Diagnostics;
+using Asterinas.Ostd.Dma;
 using Asterinas.Ostd.Io;
 
 namespace Asterinas.Ostd.Pci;
@@ -129,6 +130,9 @@ public sealed class PciFunction
     /// <summary>The 8259 line that the firmware routed its pin to, and the pin: 0 none, 1 INTA to 4 INTD.</summary>
     internal (byte Line, byte Pin) InterruptPin => (_config.Read8(Address, InterruptLineOffset), _config.Read8(Address, InterruptPinOffset));
 
+    /// <summary>What it reaches. Set at boot.</summary>
+    internal DmaDomain Dma { get; set; } = DmaDomain.Physical;
+
     /// <summary>The command register. Written under the owner's lock, or by the enumeration.</summary>
     internal PciCommand Command
     {
@@ -165,11 +169,13 @@ public sealed class PciFunction
     /// <inheritdoc cref="ReadConfig8"/>
     public uint ReadConfig32(int offset) => IsReached(offset, 4) ? _config.Read32(Address, offset) : uint.MaxValue;
 
-    /// <summary>Takes the function for one driver; null when somebody has it, or it is a bridge.</summary>
+    /// <summary>Takes the function for one driver; null when somebody has it, it is a bridge, or the IOMMU has no room for it.</summary>
     public PciDevice? TryClaim()
     {
         if (IsBridge || Interlocked.CompareExchange(ref _isClaimed, 1, 0) != 0) return null;
-        return new PciDevice(this);
+        if (Dma.TryAttach(this)) return new PciDevice(this);
+        ReleaseClaim();
+        return null;
     }
 
     /// <inheritdoc/>
@@ -183,6 +189,23 @@ public sealed class PciFunction
         var part = new MemoryRange(bar.Start + offset, length);
         MemoryRange[] readOnly = Array.FindAll(_protected, pages => pages.Overlaps(part.Start, part.Length));
         return IoMem.TryAcquire(new Memory.PhysicalAddress(part.Start), part.Length, caching, this, readOnly);
+    }
+
+    /// <summary>
+    /// The senders that the IOMMU may see in this function's requests: its own, and what bridges to conventional PCI put in its place (PCI Express to PCI/PCI-X Bridge 1.0 §2.3).
+    /// The last one decides which functions cannot be told apart.
+    /// </summary>
+    internal ushort[] RequesterIds()
+    {
+        const int TypeToPci = 7, TypeFromPci = 8;
+        var senders = new List<ushort> { Address.RequesterId };
+        for (PciFunction? bridge = Bridge; bridge is not null; bridge = bridge.Bridge)
+        {
+            int type = bridge.FindCapability(PciCapability.Express) is { } express ? bridge.ReadConfig16(express.Offset + 2 & ~1) >> 4 & 15 : -1;
+            if (type == TypeToPci) senders.Add((ushort)(bridge.SecondaryBus << 8));
+            else if (type is -1 or TypeFromPci) senders.Add(bridge.Address.RequesterId);
+        }
+        return [.. senders];
     }
 
     private bool IsReached(int offset, int width)
