@@ -4,8 +4,9 @@ set -eu
 kernel=$1 iso=$2 command_line=${3-} initramfs=${4-}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work/boot/grub" "$(dirname "$iso")"
-cp "$kernel" "$work/boot/kernel.elf"
+tree=$work/tree
+mkdir -p "$tree/boot/grub" "$(dirname "$iso")"
+cp "$kernel" "$tree/boot/kernel.elf"
 {
     echo 'set timeout=0'
     echo 'insmod all_video'
@@ -13,11 +14,12 @@ cp "$kernel" "$work/boot/kernel.elf"
     echo 'menuentry "Asterinas for .NET" {'
     echo "    multiboot2 /boot/kernel.elf $command_line"
     if [ -n "$initramfs" ]; then
-        cp "$initramfs" "$work/boot/initramfs"
+        cp "$initramfs" "$tree/boot/initramfs"
         echo '    module2 /boot/initramfs'
     fi
     echo '    boot'
     echo '}'
-} >"$work/boot/grub/grub.cfg"
-grub-mkrescue -o "$iso.new" "$work" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
+} >"$tree/boot/grub/grub.cfg"
+# The log lies beside the tree: xorriso fails when a file that it packs grows meanwhile.
+grub-mkrescue -o "$iso.new" "$tree" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
 mv "$iso.new" "$iso"

@@ -113,6 +113,16 @@ public sealed class BootInfo
         return found;
     }
 
+    /// <summary>Whether a range touches RAM of any kind: everything in the map that is not reserved.</summary>
+    internal bool OverlapsMemory(ulong start, ulong length)
+    {
+        foreach (MemoryRegion region in MemoryMap)
+        {
+            if (region.Kind != MemoryRegionKind.Reserved && region.Start < start + length && region.Start + region.Length > start) return true;
+        }
+        return false;
+    }
+
     internal static unsafe BootInfo Read()
     {
         // SAFETY: the platform layer filled the structure before any managed code ran and never changes it.

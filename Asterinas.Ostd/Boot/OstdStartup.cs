@@ -1,4 +1,6 @@
 using System.Runtime.CompilerServices;
+using Asterinas.Ostd.Dma;
+using Asterinas.Ostd.Pci;
 using Asterinas.Ostd.Sync;
 using Asterinas.Ostd.Tasks;
 
@@ -15,6 +17,9 @@ internal static class OstdStartup
 #if ARCH_X64
         Scheduler.Initialize();
         LockOrder.IsEnabled = BootInfo.Current.GetOption("lockorder") is not null;
+        // Before the kernel's Main can ask for device memory: what is sensitive must be known, and no device may still write where the firmware told it to.
+        PciBus.Enumerate();
+        Iommu.Initialize();
 #endif
     }
 

@@ -13,15 +13,15 @@ namespace Asterinas.Ostd.Dma;
 /// </summary>
 public abstract class DmaMemory : IDisposable
 {
-    private readonly IDmaMapper _mapper;
+    private readonly DmaDomain _domain;
     private readonly DeviceAddress _address;
     private readonly int _epoch = FrameTable.Epoch;
     private int _isDisposed;
 
-    private protected DmaMemory(Segment memory, IDmaMapper mapper, DeviceAddress address)
+    private protected DmaMemory(Segment memory, DmaDomain domain, DeviceAddress address)
     {
         Memory = memory;
-        _mapper = mapper;
+        _domain = domain;
         _address = address;
         // From here on the finalizer of this object orders unmapping before the release; the segment's own would not.
         GC.SuppressFinalize(memory);
@@ -73,16 +73,8 @@ public abstract class DmaMemory : IDisposable
     private void Close()
     {
         if (Interlocked.Exchange(ref _isDisposed, 1) != 0) return;
-        _mapper.Unmap(_address, Memory.PageCount);
+        _domain.Unmap(_address, Memory.PageCount);
         Memory.Dispose();
-    }
-
-    private protected static bool TryMap(Segment memory, DmaDirection direction, out IDmaMapper mapper, out DeviceAddress address)
-    {
-        mapper = DmaMapping.Current;
-        DeviceAddress? mapped = mapper.Map(memory.Start, memory.PageCount, direction);
-        address = mapped.GetValueOrDefault();
-        return mapped is not null;
     }
 }
 
@@ -92,18 +84,20 @@ public abstract class DmaMemory : IDisposable
 /// </summary>
 public sealed class DmaCoherent : DmaMemory
 {
-    private DmaCoherent(Segment memory, IDmaMapper mapper, DeviceAddress address) : base(memory, mapper, address)
+    private DmaCoherent(Segment memory, DmaDomain domain, DeviceAddress address) : base(memory, domain, address)
     {
     }
 
-    /// <summary>New zeroed coherent memory; null when there is none. Does not block.</summary>
+    /// <summary>New zeroed coherent memory; null when there is none, or no room in the domain. Does not block.</summary>
+    /// <param name="domain">The device's.</param>
     /// <param name="pageCount">Contiguous frames, at least 1.</param>
     /// <param name="alignmentPages">Alignment in pages, a power of two.</param>
-    public static DmaCoherent? TryAllocate(int pageCount, int alignmentPages = 1)
+    public static DmaCoherent? TryAllocate(DmaDomain domain, int pageCount, int alignmentPages = 1)
     {
+        ArgumentNullException.ThrowIfNull(domain);
         Segment? memory = Segment.TryAllocate(pageCount, alignmentPages);
         if (memory is null) return null;
-        if (TryMap(memory, DmaDirection.Bidirectional, out IDmaMapper mapper, out DeviceAddress address)) return new DmaCoherent(memory, mapper, address);
+        if (domain.Map(memory.Start, memory.PageCount, DmaDirection.Bidirectional) is { } address) return new DmaCoherent(memory, domain, address);
         memory.Dispose();
         return null;
     }
@@ -182,23 +176,25 @@ public sealed class DmaCoherent : DmaMemory
 /// </summary>
 public sealed class DmaStream : DmaMemory
 {
-    private DmaStream(Segment memory, IDmaMapper mapper, DeviceAddress address, DmaDirection direction) : base(memory, mapper, address) => Direction = direction;
+    private DmaStream(Segment memory, DmaDomain domain, DeviceAddress address, DmaDirection direction) : base(memory, domain, address) => Direction = direction;
 
     /// <summary>Who writes.</summary>
     public DmaDirection Direction { get; }
 
     /// <summary>
-    /// Maps frames for a device; null when the IOMMU has no room. The stream holds references of its own: the handle stays the caller's.
+    /// Maps frames for a device; null when the domain has no room. The stream holds references of its own: the handle stays the caller's.
     /// </summary>
+    /// <param name="domain">The device's.</param>
     /// <param name="segment">The frames.</param>
     /// <param name="direction">Who writes.</param>
     /// <exception cref="ObjectDisposedException">The handle was disposed.</exception>
-    public static DmaStream? TryMap(Segment segment, DmaDirection direction)
+    public static DmaStream? TryMap(DmaDomain domain, Segment segment, DmaDirection direction)
     {
+        ArgumentNullException.ThrowIfNull(domain);
         ArgumentNullException.ThrowIfNull(segment);
         if (direction is < DmaDirection.ToDevice or > DmaDirection.Bidirectional) throw new ArgumentOutOfRangeException(nameof(direction));
         Segment own = segment.Share();
-        if (TryMap(own, direction, out IDmaMapper mapper, out DeviceAddress address)) return new DmaStream(own, mapper, address, direction);
+        if (domain.Map(own.Start, own.PageCount, direction) is { } address) return new DmaStream(own, domain, address, direction);
         own.Dispose();
         return null;
     }

@@ -5,6 +5,13 @@ using Asterinas.Ostd.Diagnostics;
 
 namespace Asterinas.Ostd.Interrupts;
 
+/// <summary>What sends a line's messages (MSI, MSI-X, the IOMMU's faults).</summary>
+internal abstract class MessageSource
+{
+    /// <summary>Stops the messages: when it has returned, none with this line's vector is sent any more. Called once, by whoever takes the source off its line.</summary>
+    public abstract void Stop();
+}
+
 /// <summary>
 /// An interrupt vector that belongs to one driver. The top half is the framework's: it acknowledges and notes the vector. What the driver registers is a bottom half:
 /// ordinary code that runs at a safe point (on the way back to user mode, when a task blocks or yields, in the idle loop), never in interrupt context and never at the
@@ -22,6 +29,7 @@ public sealed class IrqLine : IDisposable
     private Action? _bottomHalf;
     private long _count;
     private uint _gsi = uint.MaxValue;
+    private MessageSource? _source;
     private int _isDisposed;
 
     private IrqLine(int vector) => Vector = vector;
@@ -54,7 +62,7 @@ public sealed class IrqLine : IDisposable
 
     /// <summary>
     /// Routes an interrupt of the ISA bus here, as the firmware describes it (ACPI MADT). False when the machine has no such pin, the pin has an
-    /// owner, or the line has a pin.
+    /// owner, or the line has a pin or a message.
     /// </summary>
     /// <param name="isaLine">0 to 15.</param>
     /// <exception cref="ArgumentOutOfRangeException">There is no such line on the bus.</exception>
@@ -83,6 +91,7 @@ public sealed class IrqLine : IDisposable
     public void Dispose()
     {
         if (Interlocked.Exchange(ref _isDisposed, 1) != 0) return;
+        Interlocked.Exchange(ref _source, null)?.Stop();
         if (_gsi != uint.MaxValue)
         {
             Machine.IoApicRoute(_gsi, 0, 0);
@@ -91,6 +100,27 @@ public sealed class IrqLine : IDisposable
         Volatile.Write(ref _bottomHalf, null);
         Volatile.Write(ref s_lines[Vector], null);
     }
+
+    /// <summary>Routes an ISA line that a PCI pin drives: level-triggered, with the polarity that the firmware describes. Answers as <see cref="TryRouteIsa"/>.</summary>
+    internal bool TryRouteIsaLevel(int isaLine)
+    {
+        const int Level = 2;
+        ulong description = _isDisposed != 0 ? ulong.MaxValue : Machine.IsaInterrupt(isaLine);
+        return description != ulong.MaxValue && Route((uint)description, (int)(description >> 32) | Level);
+    }
+
+    /// <summary>Makes messages of a source this line's. False, and the source stays stopped, when the line has a source or a pin, or was disposed.</summary>
+    internal bool TryAttach(MessageSource source)
+    {
+        if (_gsi != uint.MaxValue || Interlocked.CompareExchange(ref _source, source, null) is not null) return false;
+        // One that is disposed meanwhile stops the source itself, unless it is taken off again first: either way it does not send.
+        if (Volatile.Read(ref _isDisposed) == 0) return true;
+        Interlocked.CompareExchange(ref _source, null, source);
+        return false;
+    }
+
+    /// <summary>Takes a source off, when it is the line's. The caller has stopped it.</summary>
+    internal void Detach(MessageSource source) => Interlocked.CompareExchange(ref _source, null, source);
 
     /// <summary>Runs the bottom half of a vector: called at safe points.</summary>
     internal static void Dispatch(int vector)
@@ -123,7 +153,7 @@ public sealed class IrqLine : IDisposable
 
     private bool Route(uint gsi, int flags)
     {
-        if (_gsi != uint.MaxValue || gsi >= (uint)s_pins.Length || Interlocked.CompareExchange(ref s_pins[gsi], this, null) is not null) return false;
+        if (_gsi != uint.MaxValue || _source is not null || gsi >= (uint)s_pins.Length || Interlocked.CompareExchange(ref s_pins[gsi], this, null) is not null) return false;
         if (Machine.IoApicRoute(gsi, Vector, flags) == 0)
         {
             Volatile.Write(ref s_pins[gsi], null);

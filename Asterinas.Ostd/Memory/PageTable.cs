@@ -207,7 +207,8 @@ internal static unsafe class PageTable
         if (Machine.ReserveFree(table, 0) == 0) throw new InvalidOperationException($"the reserve refused page table 0x{table:x}");
     }
 
-    private static ulong NewTable()
+    /// <summary>A zeroed page in state PageTable; 0 when there is no memory. The IOMMU's tables are such pages too.</summary>
+    public static ulong NewTable()
     {
         ulong table = Machine.ReserveAllocate(0);
         if (table == 0) return 0;

@@ -1,7 +1,7 @@
 namespace Asterinas.Tests.Kernel;
 
-/// <summary>One in-kernel test: its name and the guest's time limit in seconds.</summary>
-public readonly record struct KernelTest(string Name, int LimitSeconds);
+/// <summary>One in-kernel test: its name, the guest's time limit in seconds, and whether it is one of those that also run behind an IOMMU.</summary>
+public readonly record struct KernelTest(string Name, int LimitSeconds, bool UsesDevices = false);
 
 /// <summary>
 /// The names of the in-kernel tests, compiled into the test kernel and into the NUnit assembly: NUnit knows every test before the kernel boots, so one that
@@ -57,5 +57,13 @@ public static class KernelTestList
         new("Frame_lists_and_XArray_hold_frames", 60),
         new("Slab_slots_refuse_use_after_free", 60),
         new("Io_ports_and_memory_that_are_sensitive_are_refused", 60),
+        new("Pci_functions_are_found_behind_bridges_and_are_quiet", 30, true),
+        new("Pci_functions_have_one_owner_and_bridges_none", 30, true),
+        new("Edu_answers_by_its_registers", 60, true),
+        new("Edu_interrupts_by_message", 60, true),
+        new("Edu_interrupts_through_its_pin", 60, true),
+        new("Edu_copies_by_DMA_both_ways", 60, true),
+        new("Nvme_interrupts_through_an_MSIX_table_that_drivers_cannot_write", 60, true),
+        new("Iommu_refuses_what_is_not_mapped", 60, true),
     ];
 }

@@ -7,7 +7,7 @@ using Asterinas.Ostd.Diagnostics;
 namespace Asterinas.Tests.Kernel;
 
 /// <summary>
-/// The test kernel. <c>test=NAME</c> on the command line runs one test, otherwise all run. Results go over the console as frames, lines that start with
+/// The test kernel. <c>test=NAME</c> on the command line runs one test, <c>tests=devices</c> those that use devices, otherwise all run. Results go over the console as frames, lines that start with
 /// the byte 0x1E, so that log lines in between do not matter:
 /// <code>
 ///   start NAME        pass NAME        fail NAME base64(UTF-8 text)        end COUNT
@@ -29,12 +29,14 @@ internal static class Program
         MemoryTests.Register();
         TaskTests.Register();
         UserModeTests.Register();
+        DeviceTests.Register();
 
         string? only = BootInfo.Current.GetOption("test");
+        bool onlyDevices = BootInfo.Current.GetOption("tests") == "devices";
         int count = 0, failed = 0;
         foreach (KernelTest test in KernelTestList.All)
         {
-            if (only is not null && test.Name != only) continue;
+            if ((only is not null && test.Name != only) || (onlyDevices && !test.UsesDevices)) continue;
             Frame($"start {test.Name}");
             count++;
             try
@@ -49,7 +51,7 @@ internal static class Program
                 Frame($"fail {test.Name} {Convert.ToBase64String(Encoding.UTF8.GetBytes(problem.ToString()))}");
             }
         }
-        if (only is null)
+        if (only is null && !onlyDevices)
         {
             foreach (string name in s_tests.Keys)
             {

@@ -41,6 +41,13 @@ internal static unsafe partial class Machine
         lock (s_acpiTables) s_acpiTables[signature] = physical;
     }
 
+    /// <summary>Writes firmware's part of RAM, the first MiB.</summary>
+    public static void WriteFirmware(ulong physical, ReadOnlySpan<byte> bytes)
+    {
+        if (physical > FirstFreeByte || (ulong)bytes.Length > FirstFreeByte - physical) throw new ArgumentOutOfRangeException(nameof(physical));
+        if (bytes.Length > 0) bytes.CopyTo(new Span<byte>(PhysToVirt(physical), bytes.Length));
+    }
+
     public static ulong AcpiFind(uint signature)
     {
         lock (s_acpiTables) return s_acpiTables.GetValueOrDefault(signature);

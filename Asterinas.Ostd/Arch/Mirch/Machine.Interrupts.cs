@@ -8,6 +8,7 @@ namespace Asterinas.Ostd.Arch;
 internal static partial class Machine
 {
     private const int FirstDeviceVector = 0x30, LastDeviceVector = 0xDF;
+    private const ulong MessageWindow = 0xFEE00000;
 
     public static uint PendingEvents()
     {
@@ -54,6 +55,16 @@ internal static partial class Machine
             target.PendingVectors[vector >> 6] |= 1UL << (vector & 63);
             Interrupt(target, SimulatedCpu.InterruptPending);
         }
+    }
+
+    /// <summary>The address at which messages interrupt the current CPU.</summary>
+    public static ulong MessageAddress() => MessageWindow | (ulong)Self().Cpu.Number << 12;
+
+    /// <summary>A device's write into the window of message-signalled interrupts.</summary>
+    public static void SendMessage(ulong address, uint data)
+    {
+        if ((address & ~0xFFFFFUL) != MessageWindow) throw new ArgumentOutOfRangeException(nameof(address));
+        RaiseInterrupt((int)data, (int)(address >> 12 & 0xFF));
     }
 
     private static void Interrupt(SimulatedCpu cpu, uint bits)

@@ -62,6 +62,7 @@ internal static unsafe partial class Machine
             s_activeRoot = s_kernelRoot;
             FlushCount = 0;
             OnFlush = null;
+            OnCacheFlush = null;
             FrameAllocator.Reset();
         }
     }
@@ -118,6 +119,17 @@ internal static unsafe partial class Machine
         Interlocked.Increment(ref FlushCount);
         OnFlush?.Invoke(root, address, pages);
     }
+
+    /// <summary>Told of each range that is written back from the caches: (physical address, bytes).</summary>
+    public static Action<ulong, ulong>? OnCacheFlush { get; set; }
+
+    public static void FlushCache(byte* address, nuint bytes) => OnCacheFlush?.Invoke((ulong)(address - s_memory), bytes);
+
+    /// <summary>What a device reads from RAM.</summary>
+    public static ulong ReadPhysical(ulong physical) => Volatile.Read(ref *(ulong*)PhysToVirt(physical & ~7UL));
+
+    /// <summary>What a device writes to RAM.</summary>
+    public static void WritePhysical32(ulong physical, uint value) => Volatile.Write(ref *(uint*)PhysToVirt(physical & ~3UL), value);
 
     public static nuint CopyFromUser(byte* destination, ulong source, nuint count) =>
         WalkUser(source, count, false, (page, done, length) => Buffer.MemoryCopy((void*)page, destination + done, length, length));

@@ -101,10 +101,14 @@ internal static unsafe class Machine
     public static void IoWrite16(byte* address, ushort value) => Volatile.Write(ref *(ushort*)address, value);
     public static void IoWrite32(byte* address, uint value) => Volatile.Write(ref *(uint*)address, value);
     public static void IoWrite64(byte* address, ulong value) => Volatile.Write(ref *(ulong*)address, value);
+    /// <summary>Makes what was written visible to hardware that does not look into the caches.</summary>
+    [DllImport(Library, EntryPoint = "ostd_flush_cache"), SuppressGCTransition] public static extern void FlushCache(byte* address, nuint bytes);
     [DllImport(Library, EntryPoint = "ostd_map_firmware")] public static extern int MapFirmware(ulong physical, ulong bytes);
     [DllImport(Library, EntryPoint = "ostd_acpi_find")] public static extern ulong AcpiFind(uint signature);
     [DllImport(Library, EntryPoint = "ostd_io_apic_route"), SuppressGCTransition] public static extern int IoApicRoute(uint gsi, int vector, int flags);
     [DllImport(Library, EntryPoint = "ostd_io_apic_unmask"), SuppressGCTransition] public static extern void IoApicUnmask(uint gsi);
+    /// <summary>Where a device writes to interrupt this CPU; the data is the vector (SDM vol. 3 §11.11).</summary>
+    [DllImport(Library, EntryPoint = "ostd_message_address"), SuppressGCTransition] public static extern ulong MessageAddress();
     [DllImport(Library, EntryPoint = "ostd_isa_interrupt"), SuppressGCTransition] public static extern ulong IsaInterrupt(int line);
 
     // ---- console, diagnostics, the end

@@ -41,6 +41,18 @@ function ostd_out32
         out     dx, eax
         ret
 
+# void ostd_flush_cache(byte* address, nuint bytes): writes the cache lines of a range back to memory and forgets them.
+function ostd_flush_cache
+        lea     rsi, [rdi + rsi]
+        and     rdi, -64
+1:      cmp     rdi, rsi
+        jae     2f
+        clflush [rdi]
+        add     rdi, 64
+        jmp     1b
+2:      mfence
+        ret
+
 function x64_read_msr
         mov     ecx, edi
         rdmsr

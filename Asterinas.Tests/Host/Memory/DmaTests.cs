@@ -8,13 +8,15 @@ namespace Asterinas.Tests.Host.Memory;
 
 public sealed class DmaTests : MemoryFixture
 {
-    private sealed class Iommu : IDmaMapper
+    private sealed class Isolated : DmaDomain
     {
         public readonly Dictionary<ulong, (ulong Physical, int Pages, DmaDirection Direction)> Live = [];
         public bool IsFull;
         private ulong _next = 0x1000_0000;
 
-        public DeviceAddress? Map(PhysicalAddress start, int pageCount, DmaDirection direction)
+        public override bool IsIsolated => true;
+
+        internal override DeviceAddress? Map(PhysicalAddress start, int pageCount, DmaDirection direction)
         {
             if (IsFull) return null;
             Live.Add(_next, (start.Value, pageCount, direction));
@@ -23,7 +25,7 @@ public sealed class DmaTests : MemoryFixture
             return new DeviceAddress(address);
         }
 
-        public void Unmap(DeviceAddress address, int pageCount)
+        internal override void Unmap(DeviceAddress address, int pageCount)
         {
             (ulong physical, int pages, _) = Live[address.Value];
             Assert.That(pages, Is.EqualTo(pageCount));
@@ -35,7 +37,7 @@ public sealed class DmaTests : MemoryFixture
     [Test]
     public void Coherent_memory_is_zeroed_and_word_accesses_are_checked()
     {
-        using (DmaCoherent ring = DmaCoherent.TryAllocate(2)!)
+        using (DmaCoherent ring = DmaCoherent.TryAllocate(DmaDomain.Physical, 2)!)
         {
             Assert.That(ring.ReadUInt64(8184), Is.Zero);
             ring.WriteUInt64(8, 0x1122334455667788);
@@ -57,20 +59,18 @@ public sealed class DmaTests : MemoryFixture
     [Test]
     public void Device_loses_access_before_the_frames_are_freed()
     {
-        var iommu = new Iommu();
-        DmaMapping.Current = iommu;
+        var iommu = new Isolated();
         Segment segment = Segment.Allocate(3);
-        DmaStream stream = DmaStream.TryMap(segment, DmaDirection.FromDevice)!;
+        DmaStream stream = DmaStream.TryMap(iommu, segment, DmaDirection.FromDevice)!;
         Assert.That(iommu.Live[stream.Address.Value], Is.EqualTo((segment.Start.Value, 3, DmaDirection.FromDevice)));
         segment.Dispose();
         Assert.That(Leaked, Is.EqualTo(3), "the stream holds references of its own");
-        DmaMapping.Reset();
         stream.SyncForDevice(0, 4096);
         stream.SyncForCpu(4096, 8192);
         Assert.That(() => stream.SyncForCpu(4097, 8192), Throws.TypeOf<ArgumentOutOfRangeException>());
         stream.Dispose();
         stream.Dispose();
-        Assert.That(iommu.Live, Is.Empty, "a mapping ends at the mapper that made it");
+        Assert.That(iommu.Live, Is.Empty);
         Assert.That(Leaked, Is.Zero);
         Assert.That(() => stream.SyncForCpu(0, 1), Throws.TypeOf<ObjectDisposedException>());
     }
@@ -78,18 +78,17 @@ public sealed class DmaTests : MemoryFixture
     [Test]
     public void Full_iommu_is_null_and_leaks_nothing()
     {
-        DmaMapping.Current = new Iommu { IsFull = true };
-        Assert.That(DmaCoherent.TryAllocate(1), Is.Null);
-        using (Segment segment = Segment.Allocate(1)) Assert.That(DmaStream.TryMap(segment, DmaDirection.ToDevice), Is.Null);
+        var iommu = new Isolated { IsFull = true };
+        Assert.That(DmaCoherent.TryAllocate(iommu, 1), Is.Null);
+        using (Segment segment = Segment.Allocate(1)) Assert.That(DmaStream.TryMap(iommu, segment, DmaDirection.ToDevice), Is.Null);
         Assert.That(Leaked, Is.Zero);
     }
 
     [Test]
     public void Forgotten_mapping_is_ended_by_its_finalizer()
     {
-        var iommu = new Iommu();
-        DmaMapping.Current = iommu;
-        Forget();
+        var iommu = new Isolated();
+        Forget(iommu);
         for (int i = 0; i < 10 && Leaked != 0; i++)
         {
             GC.Collect();
@@ -99,6 +98,6 @@ public sealed class DmaTests : MemoryFixture
         Assert.That(iommu.Live, Is.Empty);
 
         [System.Runtime.CompilerServices.MethodImpl(System.Runtime.CompilerServices.MethodImplOptions.NoInlining)]
-        static void Forget() => DmaCoherent.TryAllocate(1);
+        static void Forget(DmaDomain domain) => DmaCoherent.TryAllocate(domain, 1);
     }
 }

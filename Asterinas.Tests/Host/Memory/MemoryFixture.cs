@@ -1,6 +1,5 @@
 using System;
 using Asterinas.Ostd.Arch;
-using Asterinas.Ostd.Dma;
 using Asterinas.Ostd.Memory;
 using NUnit.Framework;
 
@@ -20,7 +19,6 @@ public abstract class MemoryFixture
     {
         Machine.Initialize(32UL << 20);
         SlabHeap.Reset();
-        DmaMapping.Reset();
         _freeAtStart = FrameAllocator.ReserveFreePages;
     }
 
