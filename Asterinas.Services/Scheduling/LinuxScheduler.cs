@@ -16,12 +16,16 @@ public sealed class LinuxScheduler : IScheduler
     private readonly SchedulerCore _core;
     private readonly LocalQueue[] _queues;
 
+    /// <summary>The scheduler that was made last: the system's, once it is injected. Null before.</summary>
+    public static LinuxScheduler? Active { get; private set; }
+
     /// <summary>Empty queues for every CPU that is online.</summary>
     public LinuxScheduler()
     {
         _core = new SchedulerCore(CpuSet.Online.Count, static () => Clock.MonotonicNs, Scheduler.RequestReschedule);
         _queues = new LocalQueue[_core.CpuCount];
         for (int cpu = 0; cpu < _queues.Length; cpu++) _queues[cpu] = new LocalQueue(_core, _core.Queue(cpu));
+        Active = this;
     }
 
     /// <inheritdoc/>
