@@ -140,7 +140,17 @@ internal sealed partial class AddressSpace
     }
 
     /// <summary>Makes the page at an address present for an access. False when that cannot be. May block.</summary>
-    public bool TryFaultIn(ulong address, Access access) => Fault(address, access) == FaultOutcome.Resolved;
+    public bool TryFaultIn(ulong address, Access access) => FaultOrMakeRoom(address, access) == FaultOutcome.Resolved;
+
+    /// <summary>As <see cref="Fault"/>; without memory, the out-of-memory killer finds some. OutOfMemory then means that the calling thread is to die. May block.</summary>
+    public FaultOutcome FaultOrMakeRoom(ulong address, Access access)
+    {
+        while (true)
+        {
+            FaultOutcome outcome = Fault(address, access);
+            if (outcome != FaultOutcome.OutOfMemory || Thread.Current is not { } thread) return outcome;
+        }
+    }
 
     // ---- page faults
 
