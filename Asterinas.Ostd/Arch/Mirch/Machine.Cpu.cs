@@ -44,6 +44,10 @@ internal static partial class Machine
 
     public static int CpuCount() => s_cpus.All.Length;
 
+    /// <summary>A CPU without features.</summary>
+    // SAFETY: the caller's buffer holds four words.
+    public static unsafe void CpuidInstruction(uint leaf, uint subleaf, uint* four) => four[0] = four[1] = four[2] = four[3] = 0;
+
     public static int CpuId()
     {
         SchedulePoint("cpu");

@@ -57,6 +57,7 @@ internal static unsafe class Machine
 
     [DllImport(Library, EntryPoint = "ostd_cpu_count"), SuppressGCTransition] public static extern int CpuCount();
     [DllImport(Library, EntryPoint = "ostd_cpu_id"), SuppressGCTransition] public static extern int CpuId();
+    [DllImport(Library, EntryPoint = "x64_cpuid"), SuppressGCTransition] public static extern void CpuidInstruction(uint leaf, uint subleaf, uint* four);
     [DllImport(Library, EntryPoint = "ostd_halt")] public static extern void Halt();
     /// <summary>A spin hint with a GC transition: a collection can stop the spinner here.</summary>
     [DllImport(Library, EntryPoint = "ostd_pause")] public static extern void Pause();
