@@ -70,5 +70,7 @@ public static class KernelTestList
         new("User_pages_that_are_unmapped_are_gone_on_all_cpus", 60),
         new("Cpus_that_flush_each_other_do_not_wait_in_a_circle", 60),
         new("User_vector_state_follows_a_task_from_cpu_to_cpu", 60),
+        new("Gc_stops_all_cpus_1000_times_whatever_they_do", 200),
+        new("Gc_pauses_with_many_tasks_asleep", 100),
     ];
 }

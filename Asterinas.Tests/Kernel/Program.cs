@@ -35,6 +35,7 @@ internal static class Program
         UserModeTests.Register();
         DeviceTests.Register();
         SmpTests.Register();
+        SmpGcTests.Register();
 
         string? only = BootInfo.Current.GetOption("test");
         bool onlyDevices = BootInfo.Current.GetOption("tests") == "devices";
