@@ -31,7 +31,6 @@ internal sealed class Qemu(BootOptions options)
             if (!File.Exists(disk)) throw new LauncherException($"no such file: {disk}");
         }
         if (options.Disks.Length > 0) Say("--disk: the device is there, but this kernel has no driver for it yet (a later issue)");
-        if (options.Cpus > 1) Say("--smp: this kernel runs on the first CPU only (the others come with a later issue)");
 
         string work = Directory.CreateTempSubdirectory("asterinas-").FullName;
         try

@@ -31,6 +31,7 @@ internal static class OstdStartup
         LockOrder.IsEnabled = false;
         LockOrder.Reset();
         Timers.TimerQueue.Restart();
+        Rcu.Restart();
         Scheduler.Restart();
     }
 #endif

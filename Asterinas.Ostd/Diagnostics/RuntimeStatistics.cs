@@ -20,8 +20,8 @@ public static class RuntimeStatistics
     /// <summary>Most bytes that were ever committed at once.</summary>
     public static long PeakCommittedBytes => Machine.GcMemoryCounter(3) * PageSize;
 
-    /// <summary>Free physical memory in bytes.</summary>
-    public static ulong FreeBytes => Machine.ReserveFreePages() * PageSize;
+    /// <summary>Free physical memory in bytes; stacks that wait for the next task are free.</summary>
+    public static ulong FreeBytes => (Machine.ReserveFreePages() + Machine.IdleStackPages()) * PageSize;
 
     /// <summary>Kernel threads that exist, the runtime's own included.</summary>
     public static int ThreadCount => Machine.ThreadCount();

@@ -15,7 +15,7 @@ internal abstract class MessageSource
 /// <summary>
 /// An interrupt vector that belongs to one driver. The top half is the framework's: it acknowledges and notes the vector. What the driver registers is a bottom half:
 /// ordinary code that runs at a safe point (on the way back to user mode, when a task blocks or yields, in the idle loop), never in interrupt context and never at the
-/// same time as itself on one CPU. Interrupts that come before it runs are one call.
+/// same time as itself. Interrupts that come before it runs are one call.
 /// </summary>
 public sealed class IrqLine : IDisposable
 {
@@ -31,6 +31,7 @@ public sealed class IrqLine : IDisposable
     private uint _gsi = uint.MaxValue;
     private MessageSource? _source;
     private int _isDisposed;
+    private int _pending;                   // calls that are due: who makes it 1 runs them all
 
     private IrqLine(int vector) => Vector = vector;
 
@@ -132,15 +133,23 @@ public sealed class IrqLine : IDisposable
             return;
         }
         Interlocked.Increment(ref line._count);
-        try
+        // Another CPU may be at it, or this one further out: that call is followed by one more.
+        if (Interlocked.Increment(ref line._pending) != 1) return;
+        int seen;
+        do
         {
-            Volatile.Read(ref line._bottomHalf)?.Invoke();
+            seen = Volatile.Read(ref line._pending);
+            try
+            {
+                Volatile.Read(ref line._bottomHalf)?.Invoke();
+            }
+            catch (Exception problem)
+            {
+                Log.Error($"the bottom half of vector {vector} failed: {problem}");
+            }
+            if (line._gsi != uint.MaxValue) Machine.IoApicUnmask(line._gsi);
         }
-        catch (Exception problem)
-        {
-            Log.Error($"the bottom half of vector {vector} failed: {problem}");
-        }
-        if (line._gsi != uint.MaxValue) Machine.IoApicUnmask(line._gsi);
+        while (Interlocked.Add(ref line._pending, -seen) != 0);
     }
 
     /// <summary>Runs what is pending. Until the scheduler's safe points call it, a driver may do so while it waits.</summary>

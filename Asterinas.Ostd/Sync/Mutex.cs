@@ -55,7 +55,7 @@ public sealed class Mutex
     private void Release()
     {
         LockOrder.Released(_class);
-        Volatile.Write(ref _owner, null);
+        Volatile.Write(ref _owner, null);       // IsEmpty has the fence
         if (!_waiters.IsEmpty) _waiters.WakeOne();
     }
 

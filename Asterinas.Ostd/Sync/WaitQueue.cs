@@ -28,8 +28,17 @@ public sealed class WaitQueue
     private readonly SpinLock _lock = new("wait queue");
     private Waiter? _first, _last;
 
-    /// <summary>Whether nobody waits, at the moment of the call.</summary>
-    public bool IsEmpty => Volatile.Read(ref _first) is null;
+    /// <summary>
+    /// Whether nobody waits, at the moment of the call. A full memory fence comes first: a task that is not seen yet will see what the caller has written before.
+    /// </summary>
+    public bool IsEmpty
+    {
+        get
+        {
+            Interlocked.MemoryBarrier();
+            return Volatile.Read(ref _first) is null;
+        }
+    }
 
     /// <summary>Waits until the condition holds, an interrupt or a kill comes, or the time is up.</summary>
     /// <param name="state">Handed to the condition: a static lambda needs no allocation.</param>
@@ -138,19 +147,23 @@ internal sealed class Waiter
                 queue.Add(this);
                 Interlocked.Exchange(ref Task.StateValue, (int)TaskState.Waiting);
                 WaitResult? end = null;
-                bool done = false;
+                bool done = false, blocked = false;
                 try
                 {
                     done = condition(state);
                     if (done) end = WaitResult.Woken;
                     else if ((Volatile.Read(ref Task.PendingSignals) & endedBy) != 0) end = WaitResult.Interrupted;
                     else if (timed && (Volatile.Read(ref _timedOut) || Machine.MonotonicNs() >= deadline)) end = WaitResult.TimedOut;
-                    if (end is null) Scheduler.Block();
+                    if (end is null)
+                    {
+                        blocked = true;
+                        Scheduler.Block();
+                    }
                 }
                 finally
                 {
                     if (Queue is not null) queue.Remove(this);
-                    StandUp();
+                    if (!blocked) StandUp();
                 }
                 if (end is { } result) return result;
             }
@@ -168,6 +181,9 @@ internal sealed class Waiter
         return result == WaitResult.TimedOut ? WaitResult.Woken : result;
     }
 
+    /// <summary>Sleeps the whole time, whatever happens.</summary>
+    public void SleepUninterruptible(ulong nanoseconds) => Wait(s_nothing, 0, static _ => false, 0, nanoseconds);
+
     /// <summary>An interrupt or a kill was noted: end the wait when it is of a kind that ends so.</summary>
     public void OnSignal()
     {
@@ -181,12 +197,12 @@ internal sealed class Waiter
     }
 
     /// <summary>
-    /// Back to Running. When a waker was faster than our own decision it has queued the task with the scheduler: then it must be picked first, or it would be
-    /// in a run queue and on a CPU at once.
+    /// Back to Running without having blocked. When a waker was faster than our own decision it has given the task to the scheduler, and another CPU may wait to run it already: then it
+    /// leaves this CPU and is picked, or it would be in a run queue and on a CPU, or on two CPUs, at once.
     /// </summary>
     private void StandUp()
     {
         int old = Interlocked.CompareExchange(ref Task.StateValue, (int)TaskState.Running, (int)TaskState.Waiting);
-        if (old == (int)TaskState.Runnable) Scheduler.Block();
+        if (old != (int)TaskState.Waiting) Scheduler.Block();
     }
 }

@@ -1,3 +1,4 @@
+using System;
 using System.Collections.Generic;
 using Asterinas.Ostd.Arch;
 using Asterinas.Ostd.Sync;
@@ -16,19 +17,13 @@ public sealed class FifoScheduler : IScheduler
     public FifoScheduler()
     {
         _queues = new RunQueue[Machine.CpuCount()];
-        for (int i = 0; i < _queues.Length; i++) _queues[i] = new RunQueue();
+        for (int i = 0; i < _queues.Length; i++) _queues[i] = new RunQueue(this, i);
     }
 
     /// <inheritdoc/>
     public int Enqueue(Task task, EnqueueReason reason)
     {
-        int best = -1;
-        for (int cpu = 0; cpu < _queues.Length; cpu++)
-        {
-            if (task.Affinity is { } allowed && !allowed.Contains(cpu)) continue;
-            if (best < 0 || _queues[cpu].Count < _queues[best].Count) best = cpu;
-        }
-        if (best < 0) best = 0;
+        int best = Choose(task);
         _queues[best].Add(task);
         return best;
     }
@@ -36,7 +31,18 @@ public sealed class FifoScheduler : IScheduler
     /// <inheritdoc/>
     public ILocalRunQueue GetLocalRunQueue(int cpu) => _queues[cpu];
 
-    private sealed class RunQueue : ILocalRunQueue
+    private int Choose(Task task)
+    {
+        int best = -1;
+        for (int cpu = 0; cpu < _queues.Length; cpu++)
+        {
+            if (task.Affinity is { } allowed && !allowed.Contains(cpu)) continue;
+            if (best < 0 || _queues[cpu].Count < _queues[best].Count) best = cpu;
+        }
+        return Math.Max(best, 0);
+    }
+
+    private sealed class RunQueue(FifoScheduler scheduler, int cpu) : ILocalRunQueue
     {
         private readonly SpinLock _lock = new("fifo run queue");
         private readonly Queue<Task> _waiting = new(64);
@@ -65,12 +71,23 @@ public sealed class FifoScheduler : IScheduler
 
         public Task? PickNext()
         {
-            using SpinLock.Guard guard = _lock.Lock();
-            if (!_waiting.TryDequeue(out Task? next)) return null;
-            if (Current is not null) _waiting.Enqueue(Current);
-            Current = next;
-            _sliceEnd = Machine.MonotonicNs() + TimeSliceNs;
-            return next;
+            while (true)
+            {
+                Task? next;
+                using (SpinLock.Guard guard = _lock.Lock())
+                {
+                    if (!_waiting.TryDequeue(out next)) return null;
+                    if (next.Affinity is not { } allowed || allowed.Contains(cpu))
+                    {
+                        if (Current is not null) _waiting.Enqueue(Current);
+                        Current = next;
+                        _sliceEnd = Machine.MonotonicNs() + TimeSliceNs;
+                        return next;
+                    }
+                }
+                // Its affinity was changed while it waited here.
+                Scheduler.RequestReschedule(scheduler.Enqueue(next, EnqueueReason.Wake));
+            }
         }
 
         public Task? DequeueCurrent()

@@ -1,39 +1,37 @@
 using System;
-using System.Collections.Generic;
 using System.Runtime.InteropServices;
 using System.Threading;
 using Asterinas.Ostd.Arch;
-using Asterinas.Ostd.Diagnostics;
 using Asterinas.Ostd.Interrupts;
 using Asterinas.Ostd.Sync;
 using Asterinas.Ostd.Timers;
-using SpinLock = Asterinas.Ostd.Sync.SpinLock;
 
 namespace Asterinas.Ostd.Tasks;
 
 /// <summary>
 /// The mechanism of scheduling: it switches, wakes and checks; whom to run is the policy's business (<see cref="IScheduler"/>).
 /// <code>
-///   Spawn ──► Runnable ──pick, claim OnCpu──► Running ──Wait──► Waiting
-///                ▲  ▲                          │   │               │
-///                │  └──────────Yield───────────┘   └─End─► Exited  │
-///                └──────────────────────Wake───────────────────────┘
+///   Spawn ──► Runnable ──pick──► Running ──Wait──► Waiting
+///                ▲  ▲             │   │               │
+///                │  └────Yield────┘   └─End─► Exited  │
+///                └────────────────Wake────────────────┘
 ///
-///   operation           │ what makes it safe on several CPUs
-///   pick × pick         │ OnCpu by compare-and-swap from NoCpu: one CPU wins
-///   wake × wake         │ State by compare-and-swap Waiting → Runnable: one waker enqueues
-///   wake × going to sleep│ State is Waiting before the condition is looked at; a waker that comes first leaves the task Runnable and enqueued, and it picks itself
-///   pick × still leaving│ OnCpu becomes NoCpu only after the switch (FinishSwitch); the picker waits for that moment
+///   operation            │ what makes it safe on several CPUs
+///   pick × pick          │ State by compare-and-swap Runnable → Running: one CPU wins
+///   wake × wake          │ State by compare-and-swap Waiting → Runnable: one waker enqueues
+///   wake × going to sleep│ State is Waiting before the condition is looked at; a waker that comes first leaves the task Runnable and enqueued: it goes off its CPU all the same, and whoever
+///                        │ picks it (it itself, perhaps) runs it on
+///   pick × still leaving │ the platform's switch claims the thread when it has left its last CPU (Runtime/Threads)
+///   any × Inject         │ a change of State and the policy's call that belongs to it are one section (EnterPolicy); a new policy waits until nobody is in one
 /// </code>
-/// A task that blocks under the runtime (a collection, a finalizer's event) leaves its CPU to the idle thread without a word; the idle loop tells the policy.
+/// A task that blocks under the runtime (an event, a lock's contention, a finalizer) leaves its CPU to the idle thread without a word; the idle loop tells the policy. Where managed code does
+/// not expect to block (a collection), the thread keeps its CPU: between two points where a task may block, its CPU stays the same.
 /// </summary>
-public static class Scheduler
+public static partial class Scheduler
 {
     // The shortest time between two ticks that a policy can ask for.
     private const ulong MinSliceNs = 50000;
 
-    private static readonly SpinLock s_tasksLock = new("all tasks");
-    private static readonly List<WeakReference<Task>> s_tasks = [];
 #if ARCH_MIRCH
     private static CpuState[] s_cpus = CreateCpus();
 
@@ -44,24 +42,26 @@ public static class Scheduler
         s_tasks.Clear();
         s_policy = new FifoScheduler();
         s_violations = 0;
+        s_replacing = 0;
         Task.ForgetCurrent();
         Initialize();
     }
 #else
     private static readonly CpuState[] s_cpus = CreateCpus();
 #endif
-    private static IScheduler s_policy = new FifoScheduler();
-    private static long s_violations;
 
-    private sealed class CpuState
+    /// <summary>One CPU's side of the mechanism. Its own threads alone touch it, unless a field says otherwise.</summary>
+    private sealed class CpuState(int number)
     {
+        public readonly int Number = number;
         public Task Idle = null!;
-        public Task? Running;               // what the policy's run queue believes to run here
-        public Task? Leaving;               // has switched away, its OnCpu is about to be cleared
+        public Task? Running;               // what the policy's run queue believes to run here; a change of the policy clears it
         public bool NeedsReschedule;
         public bool InSafePoint;
-        public long Switches;               // each one is a quiescent state
+        public long Switches;
+        public long QuiescentStates;        // atomic; read by all
         public ulong SliceDeadline;
+        public int InPolicy;                // atomic; read by who replaces the policy
     }
 
     /// <summary>Task switches of all CPUs since boot.</summary>
@@ -75,66 +75,39 @@ public static class Scheduler
         }
     }
 
-    /// <summary>Times that a policy's answer was refused.</summary>
-    public static long PolicyViolations => Interlocked.Read(ref s_violations);
-
-    /// <summary>Replaces the policy; the tasks that are runnable move over. A policy that breaks its contract is replaced by <see cref="FifoScheduler"/>.</summary>
-    /// <param name="policy">The policy.</param>
-    public static void Inject(IScheduler policy)
-    {
-        ArgumentNullException.ThrowIfNull(policy);
-        try
-        {
-            Replace(policy);
-        }
-        catch (Exception problem)
-        {
-            Violation($"Enqueue failed: {problem.Message}");
-        }
-    }
-
-    /// <summary>The policy in charge.</summary>
-    internal static IScheduler Policy => s_policy;
-
-    /// <summary>Makes the boot thread a task and starts the idle task of this CPU.</summary>
-    // SAFETY: the idle task's entry point has the signature that the platform calls; its handle stays allocated for good.
-    internal static unsafe void Initialize()
+    /// <summary>Makes the boot thread a task and starts the idle tasks of all CPUs.</summary>
+    internal static void Initialize()
     {
         CpuState cpu = Cpu();
         Task boot = Task.AdoptBootThread();
-        boot.OnCpu = Machine.CpuId();
-        cpu.Idle = Task.CreateIdle();
-        nint handle = GCHandle.ToIntPtr(GCHandle.Alloc(cpu.Idle));
-        cpu.Idle.Thread = Machine.ThreadCreate(&IdleMain, handle, 128 * 1024);
-        if (cpu.Idle.Thread == 0) throw new OutOfMemoryException();
+        foreach (CpuState each in s_cpus) CreateIdle(each);
         Machine.ThreadSetIdle(cpu.Idle.Thread);
         // The boot task becomes the policy's current one by the ordinary way in.
         boot.StateValue = (int)TaskState.Runnable;
         s_policy.Enqueue(boot, EnqueueReason.Spawn);
-        s_policy.GetLocalRunQueue(Machine.CpuId()).PickNext();
+        s_policy.GetLocalRunQueue(cpu.Number).PickNext();
         boot.StateValue = (int)TaskState.Running;
         cpu.Running = boot;
+        foreach (CpuState other in s_cpus)
+        {
+            if (other != cpu) Machine.CpuStart(other.Number, other.Idle.Thread);
+        }
     }
 
-    internal static void Enqueue(Task task, EnqueueReason reason)
+    // SAFETY: the idle task's entry point has the signature that the platform calls; its handle stays allocated for good.
+    private static unsafe void CreateIdle(CpuState cpu)
     {
-        if (reason == EnqueueReason.Spawn) Track(task);
-        int target;
-        Task.EnterAtomic();                 // a policy that tries to block gets an exception
-        try
-        {
-            target = s_policy.Enqueue(task, reason);
-        }
-        catch (Exception problem)
-        {
-            Violation($"Enqueue failed: {problem.Message}");
-            return;                         // falling back has enqueued every runnable task
-        }
-        finally
-        {
-            Task.LeaveAtomic();
-        }
-        if ((uint)target < (uint)s_cpus.Length) s_cpus[target].NeedsReschedule = true;
+        cpu.Idle = Task.CreateIdle();
+        nint handle = GCHandle.ToIntPtr(GCHandle.Alloc(cpu.Idle));
+        cpu.Idle.Thread = Machine.ThreadCreate(&IdleMain, handle, 128 * 1024);
+        if (cpu.Idle.Thread == 0) throw new OutOfMemoryException();
+    }
+
+    /// <summary>A new task becomes runnable.</summary>
+    internal static void Start(Task task)
+    {
+        Track(task);
+        MakeRunnable(task, Task.BlockedBelow, EnqueueReason.Spawn);
     }
 
     /// <summary>
@@ -143,93 +116,58 @@ public static class Scheduler
     /// <param name="cpu">Its number; one that does not exist is ignored.</param>
     public static void RequestReschedule(int cpu)
     {
-        if ((uint)cpu < (uint)s_cpus.Length) s_cpus[cpu].NeedsReschedule = true;
+        if ((uint)cpu < (uint)s_cpus.Length) Machine.KickCpu(cpu);
     }
 
-    /// <summary>The task's affinity is another one: the CPU that runs it looks at it soon.</summary>
+    /// <summary>The task's affinity is another one: the CPU that runs it looks at it soon, at once when it is the caller.</summary>
     internal static void AffinityChanged(Task task)
     {
-        int cpu = Volatile.Read(ref task.OnCpu);
-        if (cpu != Task.NoCpu) s_cpus[cpu].NeedsReschedule = true;
+        RequestReschedule(Machine.ThreadOnCpu(task.Thread));
+        Task current = Task.Current;
+        if (ReferenceEquals(task, current) && current.AtomicDepth == 0 && !MayRunOn(task, Machine.CpuId())) YieldIfNeeded();
     }
 
     /// <summary>Wakes a task that waits. False when it does not wait (any more).</summary>
-    internal static bool Wake(Task task)
-    {
-        if (Interlocked.CompareExchange(ref task.StateValue, (int)TaskState.Runnable, (int)TaskState.Waiting) != (int)TaskState.Waiting) return false;
-        Enqueue(task, EnqueueReason.Wake);
-        return true;
-    }
+    internal static bool Wake(Task task) => MakeRunnable(task, (int)TaskState.Waiting, EnqueueReason.Wake);
 
     internal static void Yield()
     {
         Task current = Task.Current;
         CheckMayBlock(current);
         RunSafePoint();
-        CpuState cpu = Cpu();
-        cpu.NeedsReschedule = false;
-        DrainReady(cpu);
-        if (ReferenceEquals(cpu.Running, current) && !Update(cpu, UpdateReason.Yield))
-        {
-            ArmSlice(cpu, current);
-            return;
-        }
-        Volatile.Write(ref current.StateValue, (int)TaskState.Runnable);
-        // The policy does not know the task as current: it came back from a wait under the runtime, or the policy was replaced. Queue it like a woken one.
-        if (!ReferenceEquals(cpu.Running, current)) Enqueue(current, EnqueueReason.Wake);
-        SwitchAway(current);
+        Reschedule(current, UpdateReason.Yield);
     }
 
     internal static void YieldIfNeeded()
     {
         Task current = Task.Current;
         if (current.AtomicDepth != 0) return;       // a bottom half might want the lock that is held here
-        RunSafePoint();
+        if (Machine.PendingEvents() != 0)
+        {
+            RunSafePoint();
+            DrainReady(Cpu());
+        }
         CpuState cpu = Cpu();
-        DrainReady(cpu);
-        if (cpu.NeedsReschedule) Yield();
+        // A task that its policy does not know as current joins: the policy is a new one.
+        if (cpu.NeedsReschedule || !ReferenceEquals(cpu.Running, current)) Reschedule(current, UpdateReason.Tick);
     }
 
-    /// <summary>The current task's State is Waiting (or Runnable again, when its waker was faster): leave the CPU until it is picked.</summary>
+    /// <summary>The current task's State is Waiting (or, when its waker was faster, Runnable, or even Running: picked by another CPU): leave the CPU until it is picked.</summary>
     internal static void Block()
     {
         Task current = Task.Current;
         CpuState cpu = Cpu();
         DrainReady(cpu);
-        if (ReferenceEquals(cpu.Running, current))
-        {
-            Update(cpu, UpdateReason.Wait);
-            Dequeue(cpu);
-        }
+        Depart(cpu, current, UpdateReason.Wait);
         SwitchAway(current);
     }
 
-    /// <summary>The thread that gets the CPU of a task that has ended.</summary>
-    internal static nint PickSuccessor(Task ended)
+    /// <summary>The current task has ended: the policy forgets it. The CPU goes to the idle thread.</summary>
+    internal static void LeaveForGood(Task ended)
     {
         CpuState cpu = Cpu();
-        DrainReady(cpu);
-        if (ReferenceEquals(cpu.Running, ended))
-        {
-            Update(cpu, UpdateReason.Exit);
-            Dequeue(cpu);
-        }
-        Task? next = Pick(cpu, ended);
-        cpu.Leaving = ended;
+        Depart(cpu, ended, UpdateReason.Exit);
         cpu.Switches++;
-        cpu.Running = next;
-        ArmSlice(cpu, next);
-        return next?.Thread ?? cpu.Idle.Thread;
-    }
-
-    /// <summary>First thing on a thread that was switched to: the one that left may run elsewhere now.</summary>
-    internal static void FinishSwitch()
-    {
-        CpuState cpu = Cpu();
-        Task? left = cpu.Leaving;
-        if (left is null) return;
-        cpu.Leaving = null;
-        Volatile.Write(ref left.OnCpu, Task.NoCpu);
     }
 
     /// <summary>Throws when the current task may not block: it holds a spin lock or runs a bottom half.</summary>
@@ -238,8 +176,11 @@ public static class Scheduler
         if (current.AtomicDepth > 0) throw new InvalidOperationException("a task that holds a spin lock, reads under RCU or runs a bottom half cannot block");
     }
 
-    /// <summary>Number of task switches of a CPU: each is a quiescent state for RCU.</summary>
-    internal static long QuiescentStates(int cpu) => Interlocked.Read(ref s_cpus[cpu].Switches);
+    /// <summary>
+    /// Times that a CPU was seen outside of any RCU read section: at each task switch, in the idle loop, and when it answers <see cref="RequestReschedule"/> at a safe point, so that a CPU which
+    /// stays in user mode or idles can be asked.
+    /// </summary>
+    internal static long QuiescentStates(int cpu) => Interlocked.Read(ref s_cpus[cpu].QuiescentStates);
 
     /// <summary>Runs what the top halves noted: timers and bottom halves. Nothing in it may block.</summary>
     internal static void RunSafePoint()
@@ -255,7 +196,11 @@ public static class Scheduler
             while ((Machine.PendingEvents() & Mine) != 0)
             {
                 if (Machine.TakeTimerExpired() != 0) OnTimer(cpu);
-                if (Machine.TakeReschedule() != 0) cpu.NeedsReschedule = true;
+                if (Machine.TakeReschedule() != 0)
+                {
+                    cpu.NeedsReschedule = true;
+                    Interlocked.Increment(ref cpu.QuiescentStates);
+                }
                 IrqLine.DispatchPending();
             }
         }
@@ -266,7 +211,7 @@ public static class Scheduler
         }
     }
 
-    /// <summary>Sets the hardware timer to the next thing that needs it.</summary>
+    /// <summary>Sets the hardware timer of this CPU to the next thing that needs it.</summary>
     internal static void ArmTimer()
     {
         CpuState cpu = Cpu();
@@ -279,189 +224,77 @@ public static class Scheduler
         TimerQueue.RunExpired();
         if (cpu.SliceDeadline != 0 && Machine.MonotonicNs() >= cpu.SliceDeadline)
         {
-            if (Update(cpu, UpdateReason.Tick)) cpu.NeedsReschedule = true;
-            cpu.SliceDeadline = cpu.Running is null ? 0 : SliceDeadline();
+            if (cpu.Running is null)
+            {
+                cpu.SliceDeadline = 0;
+            }
+            else
+            {
+                if (Tick(cpu)) cpu.NeedsReschedule = true;
+                cpu.SliceDeadline = SliceDeadline(cpu);
+            }
         }
         ArmTimer();
+    }
+
+    /// <summary>The current task gives way if the policy wants another one to run, or if it may not run on this CPU any more.</summary>
+    private static void Reschedule(Task current, UpdateReason reason)
+    {
+        CpuState cpu = Cpu();
+        cpu.NeedsReschedule = false;
+        DrainReady(cpu);
+        switch (Update(cpu, current, reason))
+        {
+            case Standing.Stays:
+                ArmSlice(cpu, current);
+                return;
+            case Standing.Unknown:
+                MakeRunnable(current, (int)TaskState.Running, EnqueueReason.Wake);
+                break;
+        }
+        SwitchAway(current);
     }
 
     private static void SwitchAway(Task current)
     {
         CpuState cpu = Cpu();
         Task? next = Pick(cpu, current);
-        if (ReferenceEquals(next, current))
-        {
-            cpu.Running = current;
-            ArmSlice(cpu, current);
-            return;
-        }
-        if (next is null && current.State == TaskState.Runnable && ReferenceEquals(cpu.Running, current))
-        {
-            // A yield, and nobody else wants the CPU: the policy kept us.
-            Volatile.Write(ref current.StateValue, (int)TaskState.Running);
-            ArmSlice(cpu, current);
-            return;
-        }
-        cpu.Running = next;
-        cpu.Leaving = current;
-        cpu.Switches++;
         ArmSlice(cpu, next);
+        if (ReferenceEquals(next, current)) return;
+        cpu.Switches++;
+        Interlocked.Increment(ref cpu.QuiescentStates);
         Machine.ThreadSwitch(next?.Thread ?? cpu.Idle.Thread);
-        FinishSwitch();
     }
 
     private static void ArmSlice(CpuState cpu, Task? next)
     {
-        ulong deadline = next is null ? 0 : SliceDeadline(), old = cpu.SliceDeadline;
+        ulong deadline = next is null ? 0 : SliceDeadline(cpu), old = cpu.SliceDeadline;
         cpu.SliceDeadline = deadline;
         // A timer that comes too early is set again then: cheaper than a write to the timer at every switch.
         if (deadline == 0 ? old != 0 : old == 0 || deadline < old) ArmTimer();
     }
 
-    /// <summary>When the policy wants its next tick. One that always says "now" gets no more ticks than <see cref="MinSliceNs"/> allows.</summary>
-    private static ulong SliceDeadline()
-    {
-        Task.EnterAtomic();
-        try
-        {
-            ulong deadline = s_policy.GetLocalRunQueue(Machine.CpuId()).SliceDeadlineNs;
-            return deadline == 0 ? 0 : Math.Max(deadline, Machine.MonotonicNs() + MinSliceNs);
-        }
-        catch (Exception problem)
-        {
-            Violation($"SliceDeadlineNs failed: {problem.Message}");
-            return Machine.MonotonicNs() + FifoScheduler.TimeSliceNs;
-        }
-        finally
-        {
-            Task.LeaveAtomic();
-        }
-    }
-
-    /// <summary>Queues the threads that the runtime's own primitives woke. One that is no task yet (the finalizer's thread) becomes one.</summary>
+    /// <summary>Queues the threads of this CPU that the runtime's own primitives woke. One that is no task yet (the finalizer's thread) becomes one.</summary>
     private static void DrainReady(CpuState cpu)
     {
         for (nint thread; (thread = Machine.ThreadTakeReady()) != 0;)
         {
             // The idle thread runs whenever nobody else does: nothing to queue.
-            if (thread == Machine.ThreadIdle()) continue;
+            if (thread == cpu.Idle.Thread) continue;
             nint tag = Machine.GetThreadTag(thread);
             Task task = tag != 0 && GCHandle.FromIntPtr(tag).Target is Task known ? known : Task.AdoptThread(thread);
-            if (ReferenceEquals(task, cpu.Running)) Dequeue(cpu);       // it had blocked under the runtime, and idle has not looked yet
-            Volatile.Write(ref task.OnCpu, Task.NoCpu);
-            Volatile.Write(ref task.StateValue, (int)TaskState.Runnable);
-            Enqueue(task, EnqueueReason.Wake);
+            if (ReferenceEquals(task, cpu.Running)) BlockedUnderRuntime(cpu, task);     // idle has not looked yet
+            MakeRunnable(task, Task.BlockedBelow, EnqueueReason.Wake);
         }
     }
 
-    private static Task? Pick(CpuState cpu, Task current)
+    private static void BlockedUnderRuntime(CpuState cpu, Task task)
     {
-        // A thread that came back from a wait under the runtime has not said so yet: whoever gave it this CPU has left long ago.
-        FinishSwitch();
-        while (true)
-        {
-            Task? next;
-            Task.EnterAtomic();
-            try
-            {
-                next = s_policy.GetLocalRunQueue(Machine.CpuId()).PickNext();
-            }
-            catch (Exception problem)
-            {
-                Violation($"PickNext failed: {problem.Message}");
-                continue;
-            }
-            finally
-            {
-                Task.LeaveAtomic();
-            }
-            if (next is null || TryClaim(next, current)) return next;
-            Violation($"PickNext chose '{next.Name}', which is {next.State}{(next.OnCpu != Task.NoCpu ? " on a CPU" : "")}");
-        }
+        Depart(cpu, task, UpdateReason.Wait);
+        Volatile.Write(ref task.StateValue, Task.BlockedBelow);
     }
 
-    /// <summary>A task may run when it is runnable and on no CPU; the one that is leaving this CPU may pick itself.</summary>
-    private static bool TryClaim(Task task, Task current)
-    {
-        if (task.State != TaskState.Runnable) return false;
-        if (ReferenceEquals(task, current))
-        {
-            Volatile.Write(ref task.StateValue, (int)TaskState.Running);
-            return true;
-        }
-        int cpu = Machine.CpuId();
-        while (Interlocked.CompareExchange(ref task.OnCpu, cpu, Task.NoCpu) != Task.NoCpu)
-        {
-            int other = Volatile.Read(ref task.OnCpu);
-            if (other != Task.NoCpu && !ReferenceEquals(Volatile.Read(ref s_cpus[other].Leaving), task)) return false;
-            Machine.Pause();
-        }
-        Volatile.Write(ref task.StateValue, (int)TaskState.Running);
-        return true;
-    }
-
-    private static bool Update(CpuState cpu, UpdateReason reason)
-    {
-        Task.EnterAtomic();
-        try
-        {
-            return s_policy.GetLocalRunQueue(Machine.CpuId()).UpdateCurrent(reason);
-        }
-        catch (Exception problem)
-        {
-            Violation($"UpdateCurrent failed: {problem.Message}");
-            return true;
-        }
-        finally
-        {
-            Task.LeaveAtomic();
-        }
-    }
-
-    private static void Dequeue(CpuState cpu)
-    {
-        cpu.Running = null;
-        Task.EnterAtomic();
-        try
-        {
-            s_policy.GetLocalRunQueue(Machine.CpuId()).DequeueCurrent();
-        }
-        catch (Exception problem)
-        {
-            Violation($"DequeueCurrent failed: {problem.Message}");
-        }
-        finally
-        {
-            Task.LeaveAtomic();
-        }
-    }
-
-    private static void Violation(string what)
-    {
-        Interlocked.Increment(ref s_violations);
-        Log.Error($"scheduler policy violation: {what}; the default policy takes over");
-        Replace(new FifoScheduler());
-    }
-
-    /// <summary>Moves every runnable task to another policy; the running ones join when they yield or wake.</summary>
-    private static void Replace(IScheduler policy)
-    {
-        using SpinLock.Guard guard = s_tasksLock.Lock();
-        s_policy = policy;
-        foreach (CpuState cpu in s_cpus) cpu.Running = null;
-        foreach (WeakReference<Task> reference in s_tasks)
-        {
-            if (reference.TryGetTarget(out Task? task) && task.State == TaskState.Runnable) policy.Enqueue(task, EnqueueReason.Wake);
-        }
-    }
-
-    /// <summary>Makes a task known for a change of the policy.</summary>
-    internal static void Track(Task task)
-    {
-        using SpinLock.Guard guard = s_tasksLock.Lock();
-        if (s_tasks.Count == s_tasks.Capacity) s_tasks.RemoveAll(static reference => !reference.TryGetTarget(out Task? old) || old.State == TaskState.Exited);
-        s_tasks.Add(new WeakReference<Task>(task));
-    }
+    private static bool MayRunOn(Task task, int cpu) => task.Affinity is not { } allowed || allowed.Contains(cpu);
 
     [UnmanagedCallersOnly]
     private static void IdleMain(nint handle)
@@ -472,26 +305,19 @@ public static class Scheduler
         CpuState cpu = Cpu();
         while (true)
         {
-            FinishSwitch();
             // The task that was current blocked under the runtime: it left without a word to the policy.
-            if (cpu.Running is { } left)
-            {
-                Dequeue(cpu);
-                Volatile.Write(ref left.StateValue, (int)TaskState.Waiting);
-                Volatile.Write(ref left.OnCpu, Task.NoCpu);
-            }
+            if (cpu.Running is { } left) BlockedUnderRuntime(cpu, left);
             RunSafePoint();
             DrainReady(cpu);
             cpu.NeedsReschedule = false;
             Task? next = Pick(cpu, self);
-            cpu.Switches++;
+            Interlocked.Increment(ref cpu.QuiescentStates);
             if (next is null)
             {
-                if (Rcu.RunDeferred()) continue;
                 Machine.Halt();
                 continue;
             }
-            cpu.Running = next;
+            cpu.Switches++;
             ArmSlice(cpu, next);
             Machine.ThreadSwitch(next.Thread);
         }
@@ -502,7 +328,7 @@ public static class Scheduler
     private static CpuState[] CreateCpus()
     {
         var cpus = new CpuState[Machine.CpuCount()];
-        for (int i = 0; i < cpus.Length; i++) cpus[i] = new CpuState();
+        for (int i = 0; i < cpus.Length; i++) cpus[i] = new CpuState(i);
         return cpus;
     }
 }

@@ -47,11 +47,14 @@ public enum TaskState
 public sealed unsafe class Task
 {
     // SAFETY: _thread is a thread of the platform layer. It exists from the constructor on until the task has ended, and is used for switching only after
-    // the mechanism has claimed OnCpu, which can succeed for a task that is Runnable and nowhere else.
+    // the mechanism has claimed the task, which can succeed for one that is Runnable and nowhere else.
     [ThreadStatic]
     private static Task? t_current;
 
-    internal const int NoCpu = -1;
+    /// <summary>
+    /// A value of StateValue: not with the scheduler, and not to be woken by it. A task is so before its start, and while it is blocked in a primitive of the runtime.
+    /// </summary>
+    internal const int BlockedBelow = 4;
 
     // A set and its absence in one reference, so that a change is one store.
     private sealed record AffinityBox(CpuSet Set);
@@ -62,8 +65,7 @@ public sealed unsafe class Task
     private AffinityBox? _affinity;
 
     internal nint Thread;
-    internal int StateValue = (int)TaskState.Runnable;
-    internal int OnCpu = NoCpu;
+    internal int StateValue = BlockedBelow;
     internal int AtomicDepth;
     internal int PendingSignals;
     internal readonly Waiter Waiter;
@@ -90,7 +92,7 @@ public sealed unsafe class Task
     /// <summary>The CPUs it may run on; null for all.</summary>
     public CpuSet? Affinity => Volatile.Read(ref _affinity)?.Set;
 
-    /// <summary>Changes the CPUs it may run on. A task that runs elsewhere moves at its next safe point.</summary>
+    /// <summary>Changes the CPUs it may run on. A task that runs elsewhere moves at its next safe point, at once when it is the caller.</summary>
     /// <param name="affinity">Null for all.</param>
     /// <exception cref="ArgumentException">None of the CPUs is online.</exception>
     public void SetAffinity(CpuSet? affinity)
@@ -101,7 +103,7 @@ public sealed unsafe class Task
     }
 
     /// <summary>Where it is in its life, at the moment of the call.</summary>
-    public TaskState State => (TaskState)Volatile.Read(ref StateValue);
+    public TaskState State => Volatile.Read(ref StateValue) is var value && value == BlockedBelow ? TaskState.Waiting : (TaskState)value;
 
     /// <summary>The exception that ended it; null while it runs and when it returned.</summary>
     public Exception? Failure { get; private set; }
@@ -132,7 +134,7 @@ public sealed unsafe class Task
             return null;
         }
         Machine.SetThreadTag(task.Thread, task._handle);
-        Scheduler.Enqueue(task, EnqueueReason.Spawn);
+        Scheduler.Start(task);
         return task;
     }
 
@@ -147,6 +149,8 @@ public sealed unsafe class Task
     /// <summary>Sleeps at least this long; an interrupt of the task ends it earlier.</summary>
     /// <param name="nanoseconds">Nanoseconds.</param>
     public static WaitResult Sleep(ulong nanoseconds) => Current.Waiter.Sleep(nanoseconds);
+
+    internal static void SleepUninterruptible(ulong nanoseconds) => Current.Waiter.SleepUninterruptible(nanoseconds);
 
     /// <summary>Waits until the task has ended.</summary>
     /// <param name="timeoutNs">Nanoseconds at most; <see cref="ulong.MaxValue"/> for no limit.</param>
@@ -217,11 +221,7 @@ public sealed unsafe class Task
     {
         nint tag = Machine.GetThreadTag(Machine.ThreadCurrent());
         Task task = tag != 0 ? (Task)GCHandle.FromIntPtr(tag).Target! : AdoptThread(Machine.ThreadCurrent());
-        if (tag == 0)
-        {
-            task.StateValue = (int)TaskState.Running;
-            task.OnCpu = Machine.CpuId();
-        }
+        if (tag == 0) task.StateValue = (int)TaskState.Running;
         t_current = task;
         return task;
     }
@@ -231,7 +231,6 @@ public sealed unsafe class Task
     {
         var task = (Task)GCHandle.FromIntPtr(handle).Target!;
         t_current = task;
-        Scheduler.FinishSwitch();
         try
         {
             task._entry!();
@@ -252,6 +251,6 @@ public sealed unsafe class Task
         if (AtomicDepth != 0) Log.Error($"task '{Name}' ended with {AtomicDepth} spin locks held");
         Volatile.Write(ref StateValue, (int)TaskState.Exited);
         _exited.WakeAll();
-        Machine.ThreadSetSuccessor(Scheduler.PickSuccessor(this));
+        Scheduler.LeaveForGood(this);
     }
 }

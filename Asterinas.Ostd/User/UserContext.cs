@@ -168,7 +168,7 @@ public sealed unsafe class UserContext
         if (ReferenceEquals(this, source)) return;
         using Claim theirs = source.Take(), ours = Take();
         Machine.UserSave(source._frame);
-        Machine.UserRelease(_frame);
+        Machine.UserSave(_frame);
         int bytes = XsaveOffset + ExtendedStateBytes;
         new ReadOnlySpan<byte>(source._frame, bytes).CopyTo(new Span<byte>(_frame, bytes));
         InvalidateFastReturn();
@@ -209,7 +209,7 @@ public sealed unsafe class UserContext
     {
         if (source.Length < HeaderOffset + HeaderBytes) throw new ArgumentException("shorter than the legacy region and the header", nameof(source));
         using Claim claim = Take();
-        Machine.UserRelease(_frame);
+        Machine.UserSave(_frame);
         byte* area = _frame + XsaveOffset;
         var whole = new Span<byte>(area, ExtendedStateBytes);
         whole.Clear();

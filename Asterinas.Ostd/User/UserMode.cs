@@ -39,7 +39,7 @@ public static unsafe class UserMode
         UserContext? last = s_last;
         if (!ReferenceEquals(last, context))
         {
-            if (last is not null) Machine.UserRelease(last.Frame);
+            if (last is not null) Machine.UserSave(last.Frame);
             s_last = context;
         }
         space.Activate();

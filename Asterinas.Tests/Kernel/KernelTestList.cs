@@ -65,5 +65,12 @@ public static class KernelTestList
         new("Edu_copies_by_DMA_both_ways", 60, true),
         new("Nvme_interrupts_through_an_MSIX_table_that_drivers_cannot_write", 60, true),
         new("Iommu_refuses_what_is_not_mapped", 60, true),
+        new("Cpus_all_run_tasks_and_wake_each_other", 60),
+        new("Affinity_changes_move_a_running_task", 60),
+        new("User_pages_that_are_unmapped_are_gone_on_all_cpus", 60),
+        new("Cpus_that_flush_each_other_do_not_wait_in_a_circle", 60),
+        new("User_vector_state_follows_a_task_from_cpu_to_cpu", 60),
+        new("Gc_stops_all_cpus_1000_times_whatever_they_do", 200),
+        new("Gc_pauses_with_many_tasks_asleep", 100),
     ];
 }

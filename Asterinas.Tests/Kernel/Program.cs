@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Globalization;
 using System.Text;
 using Asterinas.Ostd.Boot;
 using Asterinas.Ostd.Diagnostics;
@@ -18,6 +19,9 @@ internal static class Program
 {
     private static readonly Dictionary<string, Action> s_tests = new(StringComparer.Ordinal);
 
+    /// <summary>The CPUs that the host gave the machine (<c>cpus=N</c>).</summary>
+    public static int ExpectedCpus => int.TryParse(BootInfo.Current.GetOption("cpus"), NumberStyles.None, CultureInfo.InvariantCulture, out int cpus) ? cpus : 1;
+
     public static void Add(string name, Action test) => s_tests.Add(name, test);
 
     private static int Main()
@@ -30,6 +34,8 @@ internal static class Program
         TaskTests.Register();
         UserModeTests.Register();
         DeviceTests.Register();
+        SmpTests.Register();
+        SmpGcTests.Register();
 
         string? only = BootInfo.Current.GetOption("test");
         bool onlyDevices = BootInfo.Current.GetOption("tests") == "devices";

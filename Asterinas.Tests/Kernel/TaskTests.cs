@@ -1,9 +1,15 @@
 using System;
 using System.Collections.Generic;
+using System.Threading;
 using Asterinas.Ostd.Diagnostics;
+using Asterinas.Ostd.Smp;
 using Asterinas.Ostd.Sync;
 using Asterinas.Ostd.Tasks;
 using Asterinas.Ostd.Timers;
+using Mutex = Asterinas.Ostd.Sync.Mutex;
+using SpinLock = Asterinas.Ostd.Sync.SpinLock;
+using Task = Asterinas.Ostd.Tasks.Task;
+using Timer = Asterinas.Ostd.Timers.Timer;
 
 namespace Asterinas.Tests.Kernel;
 
@@ -20,13 +26,13 @@ internal static class TaskTests
 
     public static void Register()
     {
-        Program.Add("Tasks_run_in_turn_when_they_yield", Turns);
+        Program.Add("Tasks_run_in_turn_when_they_yield", OnOneCpu(Turns));
         Program.Add("Tasks_have_thread_statics_of_their_own", ThreadStatics);
         Program.Add("Tasks_that_end_by_an_exception_keep_it", Failures);
         Program.Add("Tasks_by_the_thousand_leave_nothing_behind", Storm);
         Program.Add("Tasks_asleep_keep_their_objects_through_collections", AsleepThroughCollections);
-        Program.Add("Timers_fire_in_order_and_never_early", TimersInOrder);
-        Program.Add("Waits_end_by_wake_time_interrupt_or_kill", Waits);
+        Program.Add("Timers_fire_in_order_and_never_early", OnOneCpu(TimersInOrder));
+        Program.Add("Waits_end_by_wake_time_interrupt_or_kill", OnOneCpu(Waits));
         Program.Add("Waits_of_two_tasks_hand_over_10000_times", PingPong);
         Program.Add("Mutex_excludes_and_wakes_in_order", MutexExcludes);
         Program.Add("RwMutex_lets_readers_share_and_writers_alone", Readers);
@@ -34,6 +40,24 @@ internal static class TaskTests
         Program.Add("Blocking_under_a_spin_lock_is_refused", BlockingUnderSpinLock);
         Program.Add("Scheduler_policies_that_lie_are_replaced", LyingSchedulers);
     }
+
+    private static readonly CpuSet s_boot = new(1);
+
+    /// <summary>Runs a test whose order of events is that of one CPU: the caller on the boot CPU, as are the tasks that it starts with <see cref="SpawnHere"/>.</summary>
+    private static Action OnOneCpu(Action test) => () =>
+    {
+        Task.Current.SetAffinity(s_boot);
+        try
+        {
+            test();
+        }
+        finally
+        {
+            Task.Current.SetAffinity(null);
+        }
+    };
+
+    private static Task SpawnHere(Action entry, TaskOptions? options = null) => Task.Spawn(entry, (options ?? new TaskOptions()) with { Affinity = s_boot });
 
     private static void Join(params ReadOnlySpan<Task> tasks)
     {
@@ -52,7 +76,7 @@ internal static class TaskTests
         for (int i = 0; i < 3; i++)
         {
             int number = i;
-            tasks[i] = Task.Spawn(() =>
+            tasks[i] = SpawnHere(() =>
             {
                 Expect.Equal(TaskState.Running, Task.Current.State, "state of the running task");
                 for (int round = 0; round < 4; round++)
@@ -117,7 +141,7 @@ internal static class TaskTests
                     tasks[j] = Task.Spawn(() =>
                     {
                         t_text = ran.ToString();
-                        if ((++ran & 3) == 0) Task.Yield();
+                        if ((Interlocked.Increment(ref ran) & 3) == 0) Task.Yield();
                     }, new TaskOptions { StackBytes = 64 * 1024 });
                 }
                 Join(tasks);
@@ -204,9 +228,9 @@ internal static class TaskTests
         Expect.Equal(WaitResult.TimedOut, queue.WaitBounded(0, _ => condition, 0), "a timeout of zero polls");
 
         var results = new List<string>();
-        Task interruptible = Task.Spawn(() => results.Add("i " + queue.WaitInterruptible(0, _ => condition)));
-        Task killable = Task.Spawn(() => results.Add("k " + queue.WaitKillable(0, _ => condition)));
-        Task bounded = Task.Spawn(() => results.Add("b " + queue.WaitBounded(0, _ => condition, 10000 * Millisecond)));
+        Task interruptible = SpawnHere(() => results.Add("i " + queue.WaitInterruptible(0, _ => condition)));
+        Task killable = SpawnHere(() => results.Add("k " + queue.WaitKillable(0, _ => condition)));
+        Task bounded = SpawnHere(() => results.Add("b " + queue.WaitBounded(0, _ => condition, 10000 * Millisecond)));
         Task.Yield();
         foreach (Task task in new[] { interruptible, killable, bounded }) task.Interrupt();
         Task.Sleep(5 * Millisecond);
@@ -301,10 +325,11 @@ internal static class TaskTests
                 for (int round = 0; round < 50; round++)
                 {
                     using RwMutex.Guard guard = rw.Read();
-                    most = Math.Max(most, ++readers);
+                    int now = Interlocked.Increment(ref readers);
+                    if (now > most) most = now;
                     Expect.Equal(0, writers, "writers beside a reader");
                     Task.Yield();
-                    readers--;
+                    Interlocked.Decrement(ref readers);
                 }
             }));
         }
@@ -431,7 +456,7 @@ internal static class TaskTests
                         Task.Yield();
                         Task.Sleep(100000);
                     }
-                    ran++;
+                    Interlocked.Increment(ref ran);
                 });
             }
             Join(tasks);

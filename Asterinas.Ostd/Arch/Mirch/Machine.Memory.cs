@@ -100,6 +100,9 @@ internal static unsafe partial class Machine
         return FrameReserve.FreePages;
     }
 
+    /// <summary>Host threads have host stacks.</summary>
+    public static ulong IdleStackPages() => 0;
+
     public static ulong KernelRoot()
     {
         EnsureMemory();

@@ -11,7 +11,7 @@ namespace Asterinas.Ostd.Arch;
 internal static unsafe partial class Machine
 {
     private const int MinHostStack = 256 * 1024;
-    private const int BootThreadPatienceMs = 30000;
+    private const int BootThreadPatienceMs = 30000, LeavingPatienceMs = 10000;
 
     private static readonly ConcurrentDictionary<nint, SimulatedThread> s_threads = new();
     private static long s_lastThread;
@@ -67,7 +67,12 @@ internal static unsafe partial class Machine
         lock (known.Cpu.Cpus) return known.IsWaiting || known.Cpu.Ready.Contains(known) ? 0 : 1;
     }
 
-    public static void ThreadSetSuccessor(nint next) => Self().Successor = next;
+    /// <summary>The CPU that a thread is on, or -1.</summary>
+    public static int ThreadOnCpu(nint thread)
+    {
+        SimulatedThread known = Find(thread);
+        return Volatile.Read(ref known.IsOnCpu) != 0 ? known.Cpu.Number : -1;
+    }
 
     public static nint ThreadIdle() => Self().Cpu.Idle;
 
@@ -141,7 +146,7 @@ internal static unsafe partial class Machine
     private static void End(SimulatedThread self)
     {
         SimulatedCpu cpu = self.Cpu;
-        SimulatedThread next = Find(self.Successor != 0 ? self.Successor : cpu.Idle);
+        SimulatedThread next = Find(cpu.Idle);
         s_threads.TryRemove(self.Handle, out _);
         Interlocked.Decrement(ref cpu.Cpus.LiveThreads);
         Volatile.Write(ref self.IsOnCpu, 0);
@@ -150,7 +155,12 @@ internal static unsafe partial class Machine
 
     private static void HandOver(SimulatedCpu cpu, SimulatedThread next)
     {
-        if (next.IsForeign || Interlocked.Exchange(ref next.IsOnCpu, 1) != 0) throw new InvalidOperationException($"switch to thread {next.Handle}, which is on a CPU");
+        if (next.IsForeign) throw new InvalidOperationException($"switch to thread {next.Handle}, which has no CPU");
+        // One that is about to leave another CPU is waited for; one that stays there is a defect of the scheduler.
+        for (long start = Environment.TickCount64; Interlocked.CompareExchange(ref next.IsOnCpu, 1, 0) != 0; Pause())
+        {
+            if (Environment.TickCount64 - start > LeavingPatienceMs) throw new InvalidOperationException($"switch to thread {next.Handle}, which is on a CPU");
+        }
         next.Cpu = cpu;
         Volatile.Write(ref cpu.Current, next);
         next.Turn.Release();

@@ -60,11 +60,6 @@ internal static unsafe partial class Machine
     {
     }
 
-    /// <summary>As for <see cref="UserSave"/>: no registers hold the frame's state.</summary>
-    public static void UserRelease(byte* frame)
-    {
-    }
-
     public static ulong XsaveMask() => StateX87AndSse;
 
     public static uint XsaveBytes() => XsaveImageBytes;

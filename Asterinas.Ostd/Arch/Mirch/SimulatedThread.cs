@@ -28,5 +28,4 @@ internal sealed class SimulatedThread(nint handle, SimulatedCpu cpu, bool isFore
     public bool IsWaiting;
 
     public nint Tag;
-    public nint Successor;
 }

@@ -25,9 +25,10 @@ internal static unsafe class Machine
 
     [DllImport(Library, EntryPoint = "ostd_frame_metas"), SuppressGCTransition] public static extern FrameMeta* FrameMetas();
     [DllImport(Library, EntryPoint = "ostd_frame_count"), SuppressGCTransition] public static extern ulong FrameCount();
-    [DllImport(Library, EntryPoint = "ostd_reserve_allocate"), SuppressGCTransition] public static extern ulong ReserveAllocate(int order);
+    [DllImport(Library, EntryPoint = "ostd_reserve_allocate")] public static extern ulong ReserveAllocate(int order);
     [DllImport(Library, EntryPoint = "ostd_reserve_free"), SuppressGCTransition] public static extern int ReserveFree(ulong physical, int order);
     [DllImport(Library, EntryPoint = "ostd_reserve_free_pages"), SuppressGCTransition] public static extern ulong ReserveFreePages();
+    [DllImport(Library, EntryPoint = "ostd_idle_stack_pages"), SuppressGCTransition] public static extern ulong IdleStackPages();
     [DllImport(Library, EntryPoint = "ostd_kernel_root"), SuppressGCTransition] public static extern ulong KernelRoot();
     [DllImport(Library, EntryPoint = "ostd_activate_root"), SuppressGCTransition] public static extern void ActivateRoot(ulong physical);
     [DllImport(Library, EntryPoint = "ostd_active_root"), SuppressGCTransition] public static extern ulong ActiveRoot();
@@ -45,7 +46,8 @@ internal static unsafe class Machine
     [DllImport(Library, EntryPoint = "ostd_thread_create")] public static extern nint ThreadCreate(delegate* unmanaged<nint, void> entry, nint argument, nuint stackBytes);
     [DllImport(Library, EntryPoint = "ostd_thread_current"), SuppressGCTransition] public static extern nint ThreadCurrent();
     [DllImport(Library, EntryPoint = "ostd_thread_switch")] public static extern void ThreadSwitch(nint next);
-    [DllImport(Library, EntryPoint = "ostd_thread_set_successor"), SuppressGCTransition] public static extern void ThreadSetSuccessor(nint next);
+    /// <summary>The CPU that a thread is on, or -1.</summary>
+    [DllImport(Library, EntryPoint = "ostd_thread_on_cpu"), SuppressGCTransition] public static extern int ThreadOnCpu(nint thread);
     [DllImport(Library, EntryPoint = "ostd_thread_idle"), SuppressGCTransition] public static extern nint ThreadIdle();
     [DllImport(Library, EntryPoint = "ostd_thread_set_idle"), SuppressGCTransition] public static extern void ThreadSetIdle(nint thread);
     [DllImport(Library, EntryPoint = "ostd_thread_take_ready"), SuppressGCTransition] public static extern nint ThreadTakeReady();
@@ -58,6 +60,10 @@ internal static unsafe class Machine
     [DllImport(Library, EntryPoint = "ostd_cpu_count"), SuppressGCTransition] public static extern int CpuCount();
     [DllImport(Library, EntryPoint = "ostd_cpu_id"), SuppressGCTransition] public static extern int CpuId();
     [DllImport(Library, EntryPoint = "x64_cpuid"), SuppressGCTransition] public static extern void CpuidInstruction(uint leaf, uint subleaf, uint* four);
+    /// <summary>Gives a CPU that is online its idle thread: from then on it runs threads.</summary>
+    [DllImport(Library, EntryPoint = "ostd_cpu_start")] public static extern void CpuStart(int cpu, nint idleThread);
+    /// <summary>Notes a reschedule event on a CPU, and interrupts it if it is another one.</summary>
+    [DllImport(Library, EntryPoint = "ostd_kick_cpu"), SuppressGCTransition] public static extern void KickCpu(int cpu);
     [DllImport(Library, EntryPoint = "ostd_halt")] public static extern void Halt();
     /// <summary>A spin hint with a GC transition: a collection can stop the spinner here.</summary>
     [DllImport(Library, EntryPoint = "ostd_pause")] public static extern void Pause();
@@ -78,8 +84,7 @@ internal static unsafe class Machine
     // ---- user mode
 
     [DllImport(Library, EntryPoint = "ostd_user_execute")] public static extern int UserExecute(byte* frame);
-    [DllImport(Library, EntryPoint = "ostd_user_save"), SuppressGCTransition] public static extern void UserSave(byte* frame);
-    [DllImport(Library, EntryPoint = "ostd_user_release"), SuppressGCTransition] public static extern void UserRelease(byte* frame);
+    [DllImport(Library, EntryPoint = "ostd_user_save")] public static extern void UserSave(byte* frame);
     [DllImport(Library, EntryPoint = "ostd_xsave_mask"), SuppressGCTransition] public static extern ulong XsaveMask();
     [DllImport(Library, EntryPoint = "ostd_xsave_bytes"), SuppressGCTransition] public static extern uint XsaveBytes();
 

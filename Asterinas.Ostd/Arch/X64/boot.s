@@ -3,6 +3,10 @@
 #   Multiboot2  (the ELF entry point;               EBX = physical address of the information, EAX = 0x36d76289)
 # Both run at physical addresses, build the first page tables (identity and kernel half for the low 4 GiB), enter long mode
 # and call ostd_boot(protocol, information) in the kernel half. No-GC C# builds the final tables and drops the identity map.
+#
+# The other CPUs (SDM vol. 3 §9.4.4) start in real mode in a copy of ap_trampoline below 1 MiB and go the same way with the same first tables, to
+# ostd_ap_main(per-CPU area). One at a time: each claims ap_expected, which holds the APIC ID of the CPU that the boot CPU waits for; one that comes
+# too late, or was not meant, stops for good.
 
         .intel_syntax noprefix
 
@@ -159,7 +163,32 @@ fail32: mov     edx, 0x3fb                      # 8N1, DLAB off
 8:      hlt
         jmp     8b
 
+        # A CPU that the boot CPU started: 32-bit protected mode, flat segments.
+ap_start32:
+        mov     ax, 0x10
+        mov     ds, ax
+        mov     es, ax
+        mov     ss, ax
+        mov     eax, CR4_PAE_OSFXSR_OSXMMEXCPT
+        mov     cr4, eax
+        mov     eax, offset boot_pml4
+        mov     cr3, eax
+        mov     ecx, MSR_EFER
+        mov     eax, EFER_LME_NXE_SCE
+        xor     edx, edx
+        wrmsr
+        mov     eax, CR0_PE_MP_ET_NE_WP_PG
+        mov     cr0, eax
+        ljmp    0x08, offset ap_start64
+
         .code64
+ap_start64:
+        xor     eax, eax
+        mov     fs, ax
+        mov     gs, ax
+        movabs  rax, offset ap_start_high
+        jmp     rax
+
 start64:
         mov     ax, 0x10
         mov     ds, ax
@@ -177,6 +206,7 @@ boot_gdt:
         .quad   0
         .quad   0x00af9a000000ffff              # 0x08 kernel code, 64 bit
         .quad   0x00cf92000000ffff              # 0x10 kernel data
+        .quad   0x00cf9a000000ffff              # 0x18 code, 32 bit: for CPUs on their way out of real mode
 boot_gdt_end:
 boot_gdt_pointer:
         .short  boot_gdt_end - boot_gdt - 1
@@ -213,6 +243,70 @@ start_high:
 9:      cli
         hlt
         jmp     9b
+
+        # A started CPU in the kernel half, still on the first tables and without a stack: only the expected one goes on.
+        .globl  ap_start_high
+ap_start_high:
+        mov     eax, 0
+        cpuid
+        mov     r8d, eax
+        cmp     eax, 0xb
+        jb      1f
+        mov     eax, 0xb                        # x2APIC ID: 32 bits
+        xor     ecx, ecx
+        cpuid
+        test    ebx, ebx
+        jnz     2f
+1:      mov     eax, 1
+        cpuid
+        mov     edx, ebx
+        shr     edx, 24
+2:      mov     eax, edx
+        mov     ecx, -1                         # claimed
+        lock cmpxchg dword ptr [rip + ap_expected], ecx
+        jne     3f
+        mov     rax, [rip + ap_root]
+        mov     cr3, rax
+        mov     rsp, [rip + ap_stack]
+        mov     rdi, [rip + ap_area]
+        xor     ebp, ebp
+        call    ostd_ap_main
+3:      cli
+        hlt
+        jmp     3b
+
+        # Copied to a page below 1 MiB; CS is that page, DS follows. Everything else is at its linked physical address.
+        .section .rodata
+        .globl  ap_trampoline, ap_trampoline_end
+        .balign 16
+ap_trampoline:
+        .code16
+        cli
+        cld
+        mov     ax, cs
+        mov     ds, ax
+        lgdtd   [ap_trampoline_gdt - ap_trampoline]
+        mov     eax, cr0
+        or      eax, 1
+        mov     cr0, eax
+        .byte   0x66, 0xea                      # jmp 0x18:ap_start32
+        .long   ap_start32
+        .short  0x18
+        .balign 4
+ap_trampoline_gdt:
+        .short  boot_gdt_end - boot_gdt - 1
+        .long   boot_gdt
+ap_trampoline_end:
+        .code64
+
+        .section .data
+        .balign 8
+        .globl  ap_expected, ap_root, ap_stack, ap_area
+ap_expected:    .long 0xfffffffe                # nobody
+                .long 0
+ap_root:        .quad 0
+ap_stack:       .quad 0
+ap_area:        .quad 0
 
         .section .bss
         .balign 4096

@@ -311,8 +311,8 @@ x64_user_enter:
 # ---- threads --------------------------------------------------------------------------------------------------------
 
 # void x64_switch(Thread* previous, Thread* next): saves what the ABI preserves; XMM is caller-saved, MXCSR and the x87 control word are
-# the same in all kernel threads.
-        .globl  x64_switch
+# the same in all kernel threads. Between the two labels stack, FS and the current thread do not match: no activation starts there.
+        .globl  x64_switch, x64_switch_end
         .type   x64_switch, @function
         .balign 16
 x64_switch:
@@ -334,6 +334,20 @@ x64_switch:
         pop     rbp
         pop     rbx
         ret
+x64_switch_end:
+
+# Where an interrupted thread goes when the runtime wants it: RSP = copy of its trap frame on its own stack, below the red zone, interrupts on. The
+# runtime's handler may rewrite the frame, and it may block until a collection is over.
+        .globl  x64_activation_entry
+        .type   x64_activation_entry, @function
+        .balign 16
+x64_activation_entry:
+        mov     rdi, rsp
+        mov     rbp, rsp
+        call    ostd_activation
+        mov     rsp, rbp
+        restore_all
+        iretq
 
 # A new thread's first return address. RBX = thread (set up in its first stack frame).
         .globl  x64_thread_start

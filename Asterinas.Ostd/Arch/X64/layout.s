@@ -24,6 +24,10 @@ table:
         .quad   __start___managedcode, __stop___managedcode
         .quad   boot_kernel_stack, boot_kernel_stack_end, boot_pml4
         .quad   main, x64_boot_main
+        .quad   x64_switch, x64_switch_end, x64_activation_entry
+        .quad   ap_trampoline, ap_trampoline_end, ap_expected, ap_root, ap_stack, ap_area
+        # The collector's two events for "the collection is over" (a GCEvent, and a pointer to one): a thread that waits for them keeps its CPU.
+        .quad   _ZN3WKS7gc_heap13gc_done_eventE, _ZN3WKS6GCHeap14WaitForGCEventE
 
         # Identifies the image to __cxa_atexit.
         .globl  __dso_handle

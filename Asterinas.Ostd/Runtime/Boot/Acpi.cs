@@ -11,12 +11,15 @@ namespace Asterinas.Ostd.Runtime;
 // indices of the two fixed arrays are checked.
 internal static unsafe class Acpi
 {
+    private const uint CpuEnabled = 1;
+
     private static ulong s_root;
     private static bool s_rootIs64;
     public static ushort PmTimerPort;
     public static ulong LocalApicAddress = 0;
     public static ulong IoApicAddress = 0;
     public static uint IoApicGsiBase = 0;
+    /// <summary>Entries of ApicIds: the CPUs that the firmware describes.</summary>
     public static int CpuCount;
     public static OverrideTable Overrides;
     public static ApicIdTable ApicIds;
@@ -114,6 +117,16 @@ internal static unsafe class Acpi
         return op == 0x01 ? (ushort)1 : (ushort)0;          // OneOp, ZeroOp
     }
 
+    // CPUs that may only be plugged in later are left out. One that is listed as xAPIC and as x2APIC is one.
+    private static void AddCpu(uint apicId)
+    {
+        for (int i = 0; i < CpuCount; i++)
+        {
+            if (ApicIds.Id[i] == apicId) return;
+        }
+        if (CpuCount < PerCpu.MaxCpus) ApicIds.Id[CpuCount++] = apicId;
+    }
+
     private static void ReadMadt()
     {
         ulong madt = Find(0x43495041);                      // "APIC"
@@ -126,7 +139,8 @@ internal static unsafe class Acpi
         {
             byte type = p[at], size = p[at + 1];
             if (size < 2 || at + size > length) break;
-            if (type == 0 && size >= 8 && (*(uint*)(p + at + 4) & 3) != 0 && CpuCount < PerCpu.MaxCpus) ApicIds.Id[CpuCount++] = p[at + 3];
+            if (type == 0 && size >= 8 && (*(uint*)(p + at + 4) & CpuEnabled) != 0) AddCpu(p[at + 3]);
+            else if (type == 9 && size >= 16 && (*(uint*)(p + at + 8) & CpuEnabled) != 0) AddCpu(*(uint*)(p + at + 4));     // x2APIC
             else if (type == 1 && size >= 12 && IoApicAddress == 0)
             {
                 IoApicAddress = *(uint*)(p + at + 4);

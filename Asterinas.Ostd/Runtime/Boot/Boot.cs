@@ -27,7 +27,6 @@ internal static unsafe class Boot
     private static Thread s_bootThread;
     private static ulong s_totalPages;
 
-    public static int CpuCount => 1;                        // the others are started by a later step
     public static ulong TotalPages => s_totalPages;
 
     [RuntimeExport("ostd_boot_info")]
@@ -35,9 +34,6 @@ internal static unsafe class Boot
     {
         fixed (BootInfoData* info = &s_info) return info;
     }
-
-    [RuntimeExport("ostd_cpu_count")] private static int CountForManaged() => CpuCount;
-    [RuntimeExport("ostd_cpu_id")] private static int CpuIdForManaged() => X64.PerCpu()->CpuId;
 
     [RuntimeExport("ostd_frame_metas")] private static FrameMeta* FrameMetas() => FrameReserve.Metas;
     [RuntimeExport("ostd_frame_count")] private static ulong FrameCount() => FrameReserve.Count;
@@ -63,6 +59,7 @@ internal static unsafe class Boot
         fixed (PerCpu* cpu = &s_cpu0)
         {
             cpu->Self = cpu;
+            cpu->ActiveRoot = KernelMap.Root;
             X64.WriteGsBase((ulong)cpu);
             Traps.InitializeIdt();
             Traps.InitializeCpu(cpu);
@@ -72,10 +69,12 @@ internal static unsafe class Boot
             GcMemory.Initialize();
             Clock.Initialize();
             Apic.Initialize(cpu);
+            Cpus.Add(cpu);
+            X64.EnableInterrupts();
+            fixed (BootInfoData* info = &s_info) ApplicationCpus.Start(cpu, info);
         }
         Settings.Initialize();
         RunConstructors();
-        X64.EnableInterrupts();
         // Main gets a stack with a guard page; the boot stack becomes the idle thread's until the managed scheduler names one.
         Thread* main = Threads.CreateFromExport(MainStackBytes);
         if (main == null) Refuse("boot failed: no memory for the main thread\n"u8);

@@ -9,7 +9,9 @@ namespace Asterinas.Ostd.Runtime;
 internal static unsafe class Panic
 {
     public const int ExitStatus = 134;
-    private static int s_panicking;
+    private static int s_panicking;                         // number + 1 of the CPU that panics
+
+    public static bool IsPanicking => Volatile.Read(ref s_panicking) != 0;
 
     public static void Fail(ReadOnlySpan<byte> message)
     {
@@ -68,12 +70,19 @@ internal static unsafe class Panic
     private static void Begin(ReadOnlySpan<byte> message)
     {
         X64.DisableInterrupts();
-        if (Interlocked.Exchange(ref s_panicking, 1) != 0)
+        int self = Cpus.Count == 0 ? 1 : X64.PerCpu()->CpuId + 1;
+        int first = Interlocked.CompareExchange(ref s_panicking, self, 0);
+        if (first != 0)
         {
+            if (first != self) X64.Stop();              // another CPU has the word; it is about to stop this one
             // A fault while panicking: say only that, and end.
             Console.Break();
             Console.Write("panic while panicking\n"u8);
             Power.Off(ExitStatus);
+        }
+        for (int other = 0; other < Cpus.Count; other++)
+        {
+            if (other != self - 1) Apic.SendNmi(Cpus.Of(other));
         }
         Console.Break();
         Console.Write(message);

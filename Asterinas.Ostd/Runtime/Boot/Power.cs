@@ -1,5 +1,6 @@
 using System;
 using System.Runtime;
+using System.Threading;
 
 namespace Asterinas.Ostd.Runtime;
 
@@ -9,6 +10,7 @@ internal static class Power
     private const ushort StatusPort = 0xF4;
     private const byte DebugConsolePresent = 0xE9;      // what QEMU's isa-debugcon answers to a read
 
+    private static int s_isEnding;
     private static ushort s_pm1aControl, s_pm1bControl;
     private static ushort s_sleepTypeA, s_sleepTypeB;
     private static bool s_hasSleepType;
@@ -36,6 +38,7 @@ internal static class Power
     public static void Off(int status)
     {
         X64.DisableInterrupts();
+        if (Interlocked.Exchange(ref s_isEnding, 1) != 0) X64.Stop();       // another CPU was first: one status
         ReportStatus(status & 0xFF);
         if (s_hasSleepType)
         {

@@ -76,4 +76,7 @@ internal enum ImageSymbol
     ManagedCodeStart, ManagedCodeEnd,
     BootStack, BootStackEnd, BootPml4,
     RuntimeMain, BootMain,
+    Switch, SwitchEnd, ActivationEntry,
+    ApTrampoline, ApTrampolineEnd, ApExpected, ApRoot, ApStack, ApArea,
+    GcDoneEvent, GcWaitEvent,
 }

@@ -130,6 +130,7 @@ internal static unsafe class GcMemory
             ulong old = KernelMap.Query(at);
             if ((old & KernelMap.Present) != 0) continue;
             ulong frame = FrameReserve.Allocate(0, FrameState.GcHeap);
+            if (frame == 0 && Stacks.Drain()) frame = FrameReserve.Allocate(0, FrameState.GcHeap);
             if (frame != 0) X64.Fill(KernelMap.PhysToVirt(frame), 0, 4096);
             if (frame == 0 || !KernelMap.Map(at, frame, KernelMap.Writable | KernelMap.NoExecute | KernelMap.Global))
             {

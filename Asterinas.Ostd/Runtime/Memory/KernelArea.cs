@@ -155,34 +155,3 @@ internal static unsafe class KernelArea
 
     private static void Unlock() => Volatile.Write(ref s_state.Lock, 0);
 }
-
-/// <summary>Invalidation of translations on every CPU.</summary>
-internal static class Tlb
-{
-    private const ulong WholeThreshold = 64;
-
-    /// <summary>
-    /// Forgets <paramref name="pages"/> translations from <paramref name="address"/> on. Root 0 means the kernel's half.
-    /// With one CPU running this is local; the CPUs that join later take part through the shootdown interrupt.
-    /// </summary>
-    [RuntimeExport("ostd_flush_tlb")]
-    public static void Flush(ulong root, ulong address, ulong pages)
-    {
-        if (root != 0 && (X64.ReadCr3() & ~0xFFFUL) != root) return;
-        if (pages <= WholeThreshold)
-        {
-            for (ulong i = 0; i < pages; i++) X64.InvalidatePage(address + (i << 12));
-            return;
-        }
-        // Toggling CR4.PGE drops global entries too (SDM vol. 3 §4.10.4.1).
-        ulong cr4 = X64.ReadCr4();
-        X64.WriteCr4(cr4 & ~0x80UL);
-        X64.WriteCr4(cr4);
-    }
-
-    [RuntimeExport("ostd_activate_root")]
-    private static void ActivateRoot(ulong root) => X64.WriteCr3(root);
-
-    [RuntimeExport("ostd_active_root")]
-    private static ulong ActiveRoot() => X64.ReadCr3() & ~0xFFFUL;
-}

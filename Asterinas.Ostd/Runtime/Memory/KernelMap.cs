@@ -61,9 +61,11 @@ internal static unsafe class KernelMap
         end = (end + 0x1FFFFF) & ~0x1FFFFFUL;
         for (ulong at = start; at < end; at += 0x200000)
         {
+            Lock();
             ulong* entry = Entry(s_root, DirectMapBase + at, 2, true);
             if (entry == null) Panic.Fail("out of memory for the direct map\n"u8);
             if ((*entry & Present) == 0) *entry = at | Present | Writable | Large | Global | NoExecute;
+            Unlock();
         }
         if (end > s_directMapEnd) s_directMapEnd = end;
     }
@@ -115,7 +117,7 @@ internal static unsafe class KernelMap
         if (address < X64.Symbol(ImageSymbol.RodataStart) || address + bytes > X64.Symbol(ImageSymbol.RodataEnd) || address + bytes < address) return false;
         for (ulong at = address; at < address + bytes; at += 4096)
         {
-            ulong* entry = Entry(s_root, at, 1, false);
+            ulong* entry = Entry(s_root, at, 1, false);     // the image's tables are complete; the runtime asks from one thread
             *entry = writable ? *entry | Writable : *entry & ~Writable;
         }
         Tlb.Flush(0, address, bytes >> 12);

@@ -9,7 +9,7 @@ namespace Asterinas.Ostd.Runtime;
 // glibc's layout and no field beyond it.
 internal static unsafe class ProcessPlugs
 {
-    private const int ProcessId = 1;
+    public const int ProcessId = 1;
 
     // ---- sysconf (numbers of Linux' unistd.h)
 
@@ -19,7 +19,7 @@ internal static unsafe class ProcessPlugs
         switch (name)
         {
             case 30: return 4096;                                           // _SC_PAGESIZE
-            case 83: case 84: return Boot.CpuCount;                         // _SC_NPROCESSORS_CONF, _ONLN
+            case 83: case 84: return Cpus.Count;                         // _SC_NPROCESSORS_CONF, _ONLN
             case 85: return (long)Boot.TotalPages;                          // _SC_PHYS_PAGES
             case 86: return (long)FrameReserve.FreePages;                   // _SC_AVPHYS_PAGES: live
             case 185: case 188: return 32768;                               // L1 instruction and data cache size
@@ -56,7 +56,8 @@ internal static unsafe class ProcessPlugs
     [RuntimeExport("sched_yield")]
     private static int Yield()
     {
-        Threads.Yield();
+        // The runtime yields while it spins for a lock: its holder is on another CPU (one that leaves its CPU holds none).
+        X64.Pause();
         return 0;
     }
 
@@ -65,7 +66,7 @@ internal static unsafe class ProcessPlugs
     {
         if (bytes < 8) return Errno.Fail(Errno.EINVAL);
         X64.Fill(set, 0, bytes);
-        for (int i = 0; i < Boot.CpuCount; i++) set[i / 8] |= (byte)(1 << (i & 7));
+        for (int i = 0; i < Cpus.Count; i++) set[i / 8] |= (byte)(1 << (i & 7));
         return 0;
     }
 
@@ -87,9 +88,21 @@ internal static unsafe class ProcessPlugs
     [RuntimeExport("syscall")]
     private static long SystemCall(long number, long first, long second)
     {
+        const long MembarrierQuery = 0, PrivateExpedited = 8, RegisterPrivateExpedited = 16;
         if (number == 186) return Threads.Current->Id;
-        // 324 membarrier: reported as missing, so that the runtime falls back to mprotect, whose TLB shootdown is the barrier.
-        return Errno.Fail(Errno.ENOSYS);
+        if (number != 324) return Errno.Fail(Errno.ENOSYS);
+        switch (first)
+        {
+            case MembarrierQuery:
+                return PrivateExpedited | RegisterPrivateExpedited;
+            case RegisterPrivateExpedited:
+                return 0;                                                   // nothing to prepare: the kernel itself is the process
+            case PrivateExpedited:
+                CpuCalls.FenceAll();
+                return 0;
+            default:
+                return Errno.Fail(Errno.EINVAL);
+        }
     }
 
     // ---- time
@@ -126,7 +139,7 @@ internal static unsafe class ProcessPlugs
     private static int Sleep(long* request, long* remaining)
     {
         if (request[0] < 0 || request[1] is < 0 or > 999999999) return Errno.Fail(Errno.EINVAL);
-        SleepUntil(Clock.Nanoseconds() + (ulong)request[0] * 1000000000 + (ulong)request[1]);
+        Threads.Sleep(Clock.Nanoseconds() + (ulong)request[0] * 1000000000 + (ulong)request[1]);
         return 0;
     }
 
@@ -137,24 +150,8 @@ internal static unsafe class ProcessPlugs
         ulong time = (ulong)request[0] * 1000000000 + (ulong)request[1];
         if ((flags & 1) == 0) time += Clock.Nanoseconds();
         else if (clock == 0) time = time > Clock.RealTimeAtBoot ? time - Clock.RealTimeAtBoot : 0;
-        SleepUntil(time);
+        Threads.Sleep(time);
         return 0;
-    }
-
-    private static void SleepUntil(ulong deadline)
-    {
-        Thread* self = Threads.Current;
-        if (Clock.Nanoseconds() >= deadline)
-        {
-            Threads.Yield();
-            return;
-        }
-        self->State = ThreadState.Waiting;
-        self->TimedOut = false;
-        self->Deadline = deadline;
-        Threads.AddSleeper(self);
-        Threads.Block();
-        self->TimedOut = false;
     }
 
     // ---- the image

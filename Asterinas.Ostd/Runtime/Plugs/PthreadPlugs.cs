@@ -8,7 +8,8 @@ namespace Asterinas.Ostd.Runtime;
 /// Threads, mutexes, condition variables, read-write locks and keys as the runtime uses them (man 3 pthread_*). The opaque types are at least as large in
 /// glibc as here: pthread_mutex_t 40, pthread_cond_t 48, pthread_rwlock_t 56, pthread_attr_t 56 bytes.
 ///
-/// Waiters queue in the object itself. INVARIANT: a waiting thread is on exactly one queue, and its State is Waiting or it is about to leave.
+/// Waiters queue in the object itself. INVARIANT: a waiting thread is on exactly one queue, and its State is Waiting or it is about to leave. It is woken under the guard, so a
+/// wake-up never meets a thread that has gone on to wait for something else.
 /// LOCK ORDER: Guard of a condition, then Guard of a mutex, then PerCpu.ReadyLock.
 /// </summary>
 // SAFETY: the archive passes objects of glibc's types, which are at least as large (above), and keeps them where they are while a thread waits on them. Threads
@@ -104,6 +105,8 @@ internal static unsafe class PthreadPlugs
         while (mutex->Owner != null)
         {
             if (mutex->Owner == self) Panic.Fail("a thread of the runtime locked its own mutex twice\n"u8);
+            // The waiter may be in cooperative mode: it stays on its CPU, so that it leaves that mode as soon as the holder, which runs, lets go.
+            self->KeepsCpu = Volatile.Read(ref mutex->Owner->OnCpu) != 0 ? 1 : 0;
             self->State = ThreadState.Waiting;
             Append(&mutex->Head, &mutex->Tail, self);
             Unlock(&mutex->Guard);
@@ -112,6 +115,7 @@ internal static unsafe class PthreadPlugs
         }
         mutex->Owner = self;
         mutex->Count = 1;
+        self->HeldMutexes++;
         Unlock(&mutex->Guard);
         return 0;
     }
@@ -125,10 +129,11 @@ internal static unsafe class PthreadPlugs
             Unlock(&mutex->Guard);
             return 0;
         }
+        mutex->Owner->HeldMutexes--;
         mutex->Owner = null;
         Thread* next = TakeFirst(&mutex->Head, &mutex->Tail);
-        Unlock(&mutex->Guard);
         if (next != null) Threads.Wake(next);
+        Unlock(&mutex->Guard);
         return 0;
     }
 
@@ -183,25 +188,36 @@ internal static unsafe class PthreadPlugs
     {
         Thread* self = Threads.Current;
         Lock(&condition->Guard);
-        self->State = ThreadState.Waiting;
+        // A wait for the end of a collection may come anywhere in managed code; see Threads.Block. So may a wait of a thread that holds another mutex of the runtime: whoever waits for
+        // that one keeps its CPU.
+        self->KeepsCpu = deadline == 0 && (IsForCollection(condition) || (self->HeldMutexes > 1 && Cpus.Count > 1)) ? 1 : 0;
         self->TimedOut = false;
         self->Deadline = deadline;
+        self->State = ThreadState.Waiting;
         Append(&condition->Head, &condition->Tail, self);
         Unlock(&condition->Guard);
         if (deadline != 0) Threads.AddSleeper(self);
         MutexUnlock(mutex);
         Threads.Block();
+        bool timedOut = false;
         if (self->TimedOut)
         {
-            // The timer woke us: we may still be in the queue.
+            // The timer woke us. One that is in the queue no more was signalled at the same time: the signal counts, or nobody would get it.
             Lock(&condition->Guard);
-            Remove(&condition->Head, &condition->Tail, self);
+            timedOut = Remove(&condition->Head, &condition->Tail, self);
             Unlock(&condition->Guard);
+            self->TimedOut = false;
         }
-        bool timedOut = self->TimedOut;
-        self->TimedOut = false;
         MutexLock(mutex);
         return timedOut ? Errno.ETIMEDOUT : 0;
+    }
+
+    /// <summary>Whether a condition is one of the collector's two events for "the collection is over". Its events begin with their condition.</summary>
+    private static bool IsForCollection(Condition* condition)
+    {
+        void** done = (void**)X64.Symbol(ImageSymbol.GcDoneEvent);
+        void*** wait = (void***)X64.Symbol(ImageSymbol.GcWaitEvent);
+        return *done == condition || (*wait != null && **wait == condition);
     }
 
     [RuntimeExport("pthread_cond_signal")]
@@ -209,22 +225,18 @@ internal static unsafe class PthreadPlugs
     {
         Lock(&condition->Guard);
         Thread* next = TakeFirst(&condition->Head, &condition->Tail);
-        Unlock(&condition->Guard);
         if (next != null) Threads.Wake(next);
+        Unlock(&condition->Guard);
         return 0;
     }
 
     [RuntimeExport("pthread_cond_broadcast")]
     private static int ConditionBroadcast(Condition* condition)
     {
-        while (true)
-        {
-            Lock(&condition->Guard);
-            Thread* next = TakeFirst(&condition->Head, &condition->Tail);
-            Unlock(&condition->Guard);
-            if (next == null) return 0;
-            Threads.Wake(next);
-        }
+        Lock(&condition->Guard);
+        for (Thread* next; (next = TakeFirst(&condition->Head, &condition->Tail)) != null;) Threads.Wake(next);
+        Unlock(&condition->Guard);
+        return 0;
     }
 
     // ---- read-write lock
@@ -248,6 +260,7 @@ internal static unsafe class PthreadPlugs
         Lock(&rwLock->Guard);
         while (write ? rwLock->Readers != 0 : rwLock->Readers < 0)
         {
+            self->KeepsCpu = Cpus.Count > 1 ? 1 : 0;
             self->State = ThreadState.Waiting;
             Append(&rwLock->Head, &rwLock->Tail, self);
             Unlock(&rwLock->Guard);
@@ -264,16 +277,11 @@ internal static unsafe class PthreadPlugs
     {
         Lock(&rwLock->Guard);
         if (rwLock->Readers < 0) rwLock->Readers = 0; else rwLock->Readers--;
-        bool free = rwLock->Readers == 0;
-        Unlock(&rwLock->Guard);
-        while (free)
+        if (rwLock->Readers == 0)
         {
-            Lock(&rwLock->Guard);
-            Thread* next = TakeFirst(&rwLock->Head, &rwLock->Tail);
-            Unlock(&rwLock->Guard);
-            if (next == null) break;
-            Threads.Wake(next);
+            for (Thread* next; (next = TakeFirst(&rwLock->Head, &rwLock->Tail)) != null;) Threads.Wake(next);
         }
+        Unlock(&rwLock->Guard);
         return 0;
     }
 
@@ -408,7 +416,7 @@ internal static unsafe class PthreadPlugs
         return first;
     }
 
-    private static void Remove(Thread** head, Thread** tail, Thread* thread)
+    private static bool Remove(Thread** head, Thread** tail, Thread* thread)
     {
         Thread* previous = null;
         for (Thread* at = *head; at != null; previous = at, at = at->Next)
@@ -417,8 +425,9 @@ internal static unsafe class PthreadPlugs
             if (previous == null) *head = at->Next; else previous->Next = at->Next;
             if (*tail == at) *tail = previous;
             at->Next = null;
-            return;
+            return true;
         }
+        return false;
     }
 
     private static void Lock(int* word)

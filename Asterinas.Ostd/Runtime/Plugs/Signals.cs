@@ -14,6 +14,7 @@ internal static unsafe class Signals
     public const int SIGFPE = 8, SIGSEGV = 11, Activation = 34;
     private const int MaxSignal = 64;
     private const int SaSigInfo = 4;
+    private const int SiTkill = -6;
 
     // struct sigaction of glibc on x86-64: handler, mask (128 bytes), flags, restorer.
     private struct Action
@@ -113,12 +114,25 @@ internal static unsafe class Signals
 
     [RuntimeExport("__libc_current_sigrtmin")] private static int FirstRealTime() => Activation;
 
-    /// <summary>
-    /// Asks for an activation of a thread. With one CPU the target never runs while another thread asks, and every way off the CPU leaves
-    /// cooperative mode first, so there is nothing to interrupt: ESRCH, which the runtime takes as «look again».
-    /// </summary>
+    /// <summary>Asks for an activation of a thread; no other signal is ever sent.</summary>
     [RuntimeExport("pthread_kill")]
-    private static int Kill(Thread* thread, int signal) => signal == Activation ? Errno.ESRCH : Errno.EINVAL;
+    private static int Kill(Thread* thread, int signal) => signal == Activation ? Activations.Request(thread) : Errno.EINVAL;
+
+    /// <summary>Calls the runtime's handler for an activation, on the thread that it is for. Null: out of native code.</summary>
+    public static void Activate(TrapFrame* frame)
+    {
+        void* handler = (void*)s_table.Handlers[Activation];
+        if ((ulong)handler <= 1) return;
+        Info info = default;
+        info.Number = Activation;
+        info.Code = SiTkill;
+        info.AddressOrPid = ProcessPlugs.ProcessId;
+        Context context;
+        if (frame == null) X64.Fill(&context, 0, (nuint)sizeof(Context));
+        else Fill(&context, frame, 0);
+        X64.Call(handler, Activation, (nint)(&info), (nint)(&context));
+        if (frame != null) Restore(&context, frame);
+    }
 
     /// <summary>
     /// Calls the runtime's handler for a fault and continues where it says. False when it has none, or when it left the context as it was

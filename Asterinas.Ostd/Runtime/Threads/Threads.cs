@@ -5,20 +5,18 @@ using System.Threading;
 namespace Asterinas.Ostd.Runtime;
 
 /// <summary>
-/// Creation, switch and end of kernel threads, and blocking from under the runtime, where no managed scheduler may be asked.
-///
-/// A thread that blocks in a primitive of the runtime gives its CPU to another thread that the runtime woke, or to the idle thread, whose managed loop
-/// asks the scheduler. Wake-ups go to the CPU's ready list, which the scheduler's mechanism drains before it picks (ostd_thread_take_ready).
-///
-/// LOCK ORDER: a mutex' or condition's lock, then PerCpu.ReadyLock.
+/// Creation, switch and end of kernel threads. A thread is on one CPU at a time: whoever switches to it claims OnCpu first, and the CPU that it leaves gives it back after the
+/// switch. Two CPUs that each want the thread that the other one is leaving would wait for ever; so a CPU that finds its next thread not free yet leaves its own thread first, to its
+/// idle thread, which waits in its place (idle threads never move).
 /// </summary>
 // SAFETY: a Thread is freed by its successor on the same CPU, after the last use of its stack, and is off all lists then; OnCpu keeps two CPUs off one stack. Handles
 // from the managed side are threads made here that have not ended: Task keeps that. First frames have the layout that x64_switch pops.
-internal static unsafe class Threads
+internal static unsafe partial class Threads
 {
     private const ulong DefaultStackBytes = 256 * 1024;
     private const ulong MinStackBytes = 32 * 1024;
     private const ulong MaxStackBytes = 16 * 1024 * 1024;
+    private const int ClaimSpins = 200;
 
     private struct State
     {
@@ -36,14 +34,21 @@ internal static unsafe class Threads
     public static void InitializeBoot(PerCpu* cpu, Thread* thread)
     {
         s_state.NextId = 1;
-        thread->Id = s_state.NextId++;
-        thread->State = ThreadState.Running;
-        thread->OnCpu = 1;
         thread->StackLow = X64.Symbol(ImageSymbol.BootStack);
         thread->StackHigh = X64.Symbol(ImageSymbol.BootStackEnd);
         if (!AllocateTls(thread)) Panic.Fail("out of memory for the boot thread\n"u8);
         Register(thread);
+        Adopt(cpu, thread);
+    }
+
+    /// <summary>What runs on this CPU is this thread from now on.</summary>
+    public static void Adopt(PerCpu* cpu, Thread* thread)
+    {
+        thread->State = ThreadState.Running;
+        thread->OnCpu = cpu->CpuId + 1;
+        thread->Home = cpu->CpuId;
         cpu->Current = thread;
+        cpu->Idle = thread;                 // until the managed scheduler names another one
         X64.WriteFsBase(thread->FsBase);
     }
 
@@ -53,14 +58,27 @@ internal static unsafe class Threads
     /// <summary>The boot thread's last act: it starts another one and is this CPU's idle thread from then on. Never returns.</summary>
     public static void IdleUntilReplaced(Thread* first)
     {
-        X64.PerCpu()->Idle = Current;
         SwitchTo(first);
         while (true)
         {
-            Thread* next = TakeReady(true);
+            Thread* next = TakeReady();
             if (next != null) SwitchTo(next);
             else HaltUnlessReady();
         }
+    }
+
+    /// <summary>A started CPU waits here, halted, until the managed scheduler gives it an idle thread. Its first thread ends then.</summary>
+    public static void IdleUntilStarted(PerCpu* cpu)
+    {
+        while (true)
+        {
+            X64.DisableInterrupts();
+            if (Volatile.Read(ref *(nint*)&cpu->First) != 0) break;
+            X64.EnableInterruptsAndHalt();
+        }
+        X64.EnableInterrupts();
+        cpu->Idle = cpu->First;
+        Leave(cpu, cpu->Current);
     }
 
     /// <summary>Creates a thread that will run <paramref name="start"/>(argument). Not started. Null when memory is short.</summary>
@@ -74,15 +92,9 @@ internal static unsafe class Threads
         if (thread == null) return null;
         // A power of two leaves a whole page for the guard: the stack takes the rest of its slot.
         ulong areaBytes = stackBytes + 4096;
-        ulong area = KernelArea.Allocate(areaBytes);
+        ulong area = Stacks.Allocate(areaBytes);
         if (area == 0)
         {
-            KernelHeap.Free(thread);
-            return null;
-        }
-        if (!KernelArea.Populate(area + 4096, stackBytes, FrameState.KernelStack, true))
-        {
-            KernelArea.Free(area, areaBytes);
             KernelHeap.Free(thread);
             return null;
         }
@@ -92,13 +104,14 @@ internal static unsafe class Threads
         thread->StackHigh = area + areaBytes;
         if (!AllocateTls(thread))
         {
-            FreeStack(thread);
+            Stacks.Free(area, areaBytes);
             KernelHeap.Free(thread);
             return null;
         }
         thread->Start = start;
         thread->Argument = argument;
         thread->State = ThreadState.Running;
+        thread->Home = X64.PerCpu()->CpuId;
         // First frame for x64_switch: r15 r14 r13 r12 rbp rbx, return address. RBX carries the thread; the stack is aligned as after a call.
         ulong* top = (ulong*)thread->StackHigh - 2;
         *--top = X64.Symbol(ImageSymbol.ThreadStart);
@@ -107,6 +120,15 @@ internal static unsafe class Threads
         thread->Rsp = (ulong)top;
         Register(thread);
         return thread;
+    }
+
+    /// <summary>Frees a thread that never ran.</summary>
+    public static void Discard(Thread* thread)
+    {
+        Unregister(thread);
+        Stacks.Free(thread->StackArea, thread->StackAreaBytes);
+        KernelHeap.Free(thread->TlsBlock);
+        KernelHeap.Free(thread);
     }
 
     [RuntimeExport("ostd_thread_create")]
@@ -118,7 +140,7 @@ internal static unsafe class Threads
     [RuntimeExport("ostd_thread_idle")]
     private static nint IdleForManaged() => (nint)X64.PerCpu()->Idle;
 
-    /// <summary>Names the idle thread of this CPU: blocking threads switch to it when the runtime has woken nobody.</summary>
+    /// <summary>Names the idle thread of this CPU: threads that block under the runtime or end switch to it.</summary>
     [RuntimeExport("ostd_thread_set_idle")]
     private static void SetIdle(nint thread) => X64.PerCpu()->Idle = (Thread*)thread;
 
@@ -131,46 +153,55 @@ internal static unsafe class Threads
     [RuntimeExport("ostd_thread_count")]
     private static int Count() => Volatile.Read(ref s_state.Live);
 
-    /// <summary>Switches to a thread that does not run anywhere. Returns when somebody switches back.</summary>
+    /// <summary>The CPU that a thread is on, or -1: out of date at once.</summary>
+    [RuntimeExport("ostd_thread_on_cpu")]
+    private static int OnCpu(nint thread) => Volatile.Read(ref ((Thread*)thread)->OnCpu) - 1;
+
+    /// <summary>Switches to a thread that no other CPU will switch to. Returns when somebody switches back.</summary>
     [RuntimeExport("ostd_thread_switch")]
-    public static void SwitchForManaged(nint next) => SwitchTo((Thread*)next);
+    private static void SwitchForManaged(nint next) => SwitchTo((Thread*)next);
 
     public static void SwitchTo(Thread* next)
     {
         PerCpu* cpu = X64.PerCpu();
-        Thread* previous = cpu->Current;
-        if (next == previous) return;
-        while (Volatile.Read(ref next->OnCpu) != 0) X64.Pause();        // still leaving its last CPU
-        next->OnCpu = 1;
-        SaveExtended(cpu, previous);
-        X64.Switch(previous, next);
-        // Another CPU may have brought us back.
-        FinishSwitch();
+        Thread* self = cpu->Current;
+        if (next == self) return;
+        if (!TryClaim(cpu, next))
+        {
+            if (self == cpu->Idle) Claim(cpu, next);
+            else next = ClaimIdle(cpu, next);
+        }
+        while (true)
+        {
+            cpu->Previous = self;
+            SaveExtended(cpu, self->Frame);
+            X64.Switch(self, next);
+            next = Arrive(self);            // another CPU may have brought us back
+            if (next == null) return;
+            cpu = X64.PerCpu();
+            Claim(cpu, next);
+        }
     }
-
-    /// <summary>
-    /// Names the thread that gets the CPU when the current one returns from its start function, which must follow at once: between the two nothing may block.
-    /// </summary>
-    [RuntimeExport("ostd_thread_set_successor")]
-    private static void SetSuccessor(nint next) => Current->Successor = (Thread*)next;
 
     /// <summary>Ends the current thread. Its start function has returned, so no managed frame is left on its stack.</summary>
     private static void Exit()
     {
-        PerCpu* cpu = X64.PerCpu();
-        Thread* self = cpu->Current;
+        Thread* self = Current;
         PthreadPlugs.RunKeyDestructors(self);
-        cpu = X64.PerCpu();                 // the destructors may have blocked, and moved us
-        Thread* next = self->Successor;
-        if (next == null) next = TakeReady(false);
-        if (next == null) next = cpu->Idle;
+        Leave(X64.PerCpu(), self);          // looked up now: the destructors may have blocked, and moved us
+    }
+
+    /// <summary>The current thread is over: the idle thread gets the CPU, finds out who is next, and frees it.</summary>
+    private static void Leave(PerCpu* cpu, Thread* self)
+    {
         self->State = ThreadState.Exited;
         Unregister(self);
         if (self->Frame != null && cpu->FpuOwner == self->Frame) cpu->FpuOwner = null;
-        Volatile.Write(ref *(long*)&cpu->Exited, (long)self);
-        while (Volatile.Read(ref next->OnCpu) != 0) X64.Pause();
-        next->OnCpu = 1;
-        X64.Switch(self, next);
+        Thread* idle = cpu->Idle;
+        Claim(cpu, idle);
+        cpu->Previous = null;
+        Volatile.Write(ref *(nint*)&cpu->Exited, (nint)self);
+        X64.Switch(self, idle);
         Panic.Fail("an ended thread ran again\n"u8);
     }
 
@@ -178,154 +209,67 @@ internal static unsafe class Threads
     [RuntimeExport("x64_thread_main")]
     private static void ThreadMain(Thread* thread)
     {
-        FinishSwitch();
+        Thread* next = Arrive(thread);
         X64.EnableInterrupts();
+        if (next != null) SwitchTo(next);
         X64.Call(thread->Start, thread->Argument, 0, 0);
         Exit();
     }
 
     /// <summary>
-    /// Sleeps until <see cref="Wake"/>. The caller has set State to Waiting under the lock of the object it waits for, and released that lock.
+    /// Runs on a thread right after the switch to it: the previous one has left this CPU, an ended one is freed, an activation that came at the wrong moment is made up for.
+    /// Returns a thread that the idle thread has to wait for and switch to, or null.
     /// </summary>
-    public static void Block()
-    {
-        Thread* self = Current;
-        while (true)
-        {
-            PerCpu* cpu = X64.PerCpu();
-            if (Volatile.Read(ref *(int*)&self->State) == (int)ThreadState.Running) return;
-            bool isIdle = self == cpu->Idle || cpu->Idle == null;
-            // Threads of the scheduler (they have a tag) are left to the scheduler, unless this is the idle thread itself: then nobody else can run them.
-            Thread* next = TakeReady(isIdle || self->State == ThreadState.Ready);
-            if (next == self) return;
-            if (next == null && !isIdle) next = cpu->Idle;
-            if (next != null) SwitchTo(next);
-            else HaltUnlessReady();
-        }
-    }
-
-    /// <summary>Makes a waiting thread ready. Callable from any thread, in any mode; takes no managed lock and allocates nothing.</summary>
-    public static void Wake(Thread* thread)
+    private static Thread* Arrive(Thread* self)
     {
         PerCpu* cpu = X64.PerCpu();
-        Lock(&cpu->ReadyLock);
-        if (thread->State == ThreadState.Waiting)
-        {
-            if (thread->Deadline != 0) RemoveSleeper(cpu, thread);
-            PushReady(cpu, thread);
-        }
-        Unlock(&cpu->ReadyLock);
-    }
-
-    /// <summary>Puts the current thread on the timed list (State must be Waiting, Deadline set).</summary>
-    public static void AddSleeper(Thread* thread)
-    {
-        PerCpu* cpu = X64.PerCpu();
-        Lock(&cpu->ReadyLock);
-        Thread** at = &cpu->SleepHead;
-        while (*at != null && (*at)->Deadline <= thread->Deadline) at = &(*at)->NextSleeper;
-        thread->NextSleeper = *at;
-        *at = thread;
-        Unlock(&cpu->ReadyLock);
-        ApicTimer.Program(cpu);
-    }
-
-    [RuntimeExport("ostd_pause")]
-    private static void Pause() => X64.Pause();
-
-    /// <summary>Gives other threads of the runtime a chance; returns at once when there is none.</summary>
-    public static void Yield()
-    {
-        PerCpu* cpu = X64.PerCpu();
-        Thread* self = cpu->Current;
-        Thread* next = TakeReady(self == cpu->Idle);
-        if (next == null || next == self)
-        {
-            X64.Pause();
-            return;
-        }
-        Lock(&cpu->ReadyLock);
-        PushReady(cpu, self);
-        Unlock(&cpu->ReadyLock);
-        SwitchTo(next);
-    }
-
-    [RuntimeExport("ostd_thread_take_ready")]
-    private static nint TakeReadyForManaged() => (nint)TakeReady(true);
-
-    private static Thread* TakeReady(bool tagged)
-    {
-        PerCpu* cpu = X64.PerCpu();
-        if (cpu->ReadyHead == null && cpu->SleepHead == null) return null;
-        Lock(&cpu->ReadyLock);
-        ulong now = cpu->SleepHead == null ? 0 : Clock.Nanoseconds();
-        while (cpu->SleepHead != null && cpu->SleepHead->Deadline <= now)
-        {
-            Thread* sleeper = cpu->SleepHead;
-            cpu->SleepHead = sleeper->NextSleeper;
-            sleeper->Deadline = 0;
-            sleeper->TimedOut = true;
-            PushReady(cpu, sleeper);
-        }
-        Thread* found = null;
-        Thread* previous = null;
-        for (Thread* at = cpu->ReadyHead; at != null; previous = at, at = at->NextReady)
-        {
-            if (!tagged && at->Tag != 0) continue;
-            if (previous == null) cpu->ReadyHead = at->NextReady; else previous->NextReady = at->NextReady;
-            if (cpu->ReadyTail == at) cpu->ReadyTail = previous;
-            at->NextReady = null;
-            at->State = ThreadState.Running;
-            found = at;
-            break;
-        }
-        if (cpu->ReadyHead == null) Interlocked.And(ref cpu->Events, ~CpuEvents.ThreadReady);
-        Unlock(&cpu->ReadyLock);
-        return found;
-    }
-
-    /// <summary>Enables interrupts and sleeps until one comes, unless there is something to do already.</summary>
-    [RuntimeExport("ostd_halt")]
-    public static void HaltUnlessEvents()
-    {
-        PerCpu* cpu = X64.PerCpu();
-        ApicTimer.Program(cpu);
-        X64.DisableInterrupts();
-        if (Volatile.Read(ref cpu->Events) != 0 || cpu->ReadyHead != null || SleeperIsDue(cpu)) X64.EnableInterrupts();
-        else X64.EnableInterruptsAndHalt();
-    }
-
-    private static void HaltUnlessReady()
-    {
-        // The idle thread itself waits under the runtime: events for managed code stay pending meanwhile.
-        PerCpu* cpu = X64.PerCpu();
-        ApicTimer.Program(cpu);
-        X64.DisableInterrupts();
-        if (cpu->ReadyHead != null || SleeperIsDue(cpu)) X64.EnableInterrupts();
-        else X64.EnableInterruptsAndHalt();
-    }
-
-    private static bool SleeperIsDue(PerCpu* cpu) => cpu->SleepHead != null && cpu->SleepHead->Deadline <= Clock.Nanoseconds();
-
-    /// <summary>Runs on the new thread right after a switch: the previous one has left this CPU, an ended one is freed.</summary>
-    private static void FinishSwitch()
-    {
-        PerCpu* cpu = X64.PerCpu();
-        Thread* exited = cpu->Exited;
-        if (cpu->Previous != null) Volatile.Write(ref cpu->Previous->OnCpu, 0);
+        Thread* exited = cpu->Exited, previous = cpu->Previous;
         cpu->Previous = null;
-        if (exited == null) return;
-        cpu->Exited = null;
-        FreeStack(exited);
-        KernelHeap.Free(exited->TlsBlock);
-        KernelHeap.Free(exited);
+        if (previous != null) Volatile.Write(ref previous->OnCpu, 0);
+        if (exited != null)
+        {
+            cpu->Exited = null;
+            Stacks.Free(exited->StackArea, exited->StackAreaBytes);
+            KernelHeap.Free(exited->TlsBlock);
+            KernelHeap.Free(exited);
+        }
+        if (Volatile.Read(ref self->Activation) != 0) Activations.Deliver(self);
+        if (self != cpu->Idle) return null;
+        Thread* next = cpu->Next;
+        cpu->Next = null;
+        return next;
     }
 
-    private static void SaveExtended(PerCpu* cpu, Thread* previous)
+    private static bool TryClaim(PerCpu* cpu, Thread* thread)
     {
-        cpu->Previous = previous;
-        UserFrame* frame = cpu->FpuOwner;
-        if (frame == null || frame != previous->Frame) return;
+        for (int i = 0; i < ClaimSpins; i++)
+        {
+            if (Volatile.Read(ref thread->OnCpu) == 0 && Interlocked.CompareExchange(ref thread->OnCpu, cpu->CpuId + 1, 0) == 0)
+            {
+                thread->Home = cpu->CpuId;
+                return true;
+            }
+            X64.Pause();
+        }
+        return false;
+    }
+
+    private static void Claim(PerCpu* cpu, Thread* thread)
+    {
+        while (!TryClaim(cpu, thread)) { }
+    }
+
+    private static Thread* ClaimIdle(PerCpu* cpu, Thread* next)
+    {
+        cpu->Next = next;
+        Claim(cpu, cpu->Idle);
+        return cpu->Idle;
+    }
+
+    /// <summary>Saves the extended state of a user frame when this CPU's registers hold it.</summary>
+    public static void SaveExtended(PerCpu* cpu, UserFrame* frame)
+    {
+        if (frame == null || frame != cpu->FpuOwner) return;
         X64.XSave((byte*)frame + UserFrame.XsaveOffset, frame->XsaveMask);
         cpu->FpuOwner = null;
     }
@@ -351,66 +295,32 @@ internal static unsafe class Threads
         return true;
     }
 
-    private static void FreeStack(Thread* thread)
-    {
-        if (thread->StackArea == 0) return;
-        KernelArea.Depopulate(thread->StackLow, thread->StackHigh - thread->StackLow);
-        KernelArea.Free(thread->StackArea, thread->StackAreaBytes);
-    }
-
-    private static void PushReady(PerCpu* cpu, Thread* thread)
-    {
-        thread->State = ThreadState.Ready;
-        thread->NextReady = null;
-        if (cpu->ReadyHead == null) cpu->ReadyHead = thread; else cpu->ReadyTail->NextReady = thread;
-        cpu->ReadyTail = thread;
-        Interlocked.Or(ref cpu->Events, CpuEvents.ThreadReady);
-    }
-
-    private static void RemoveSleeper(PerCpu* cpu, Thread* thread)
-    {
-        for (Thread** at = &cpu->SleepHead; *at != null; at = &(*at)->NextSleeper)
-        {
-            if (*at != thread) continue;
-            *at = thread->NextSleeper;
-            break;
-        }
-        thread->Deadline = 0;
-    }
-
     private static void Register(Thread* thread)
     {
-        Lock(ref s_state.Lock);
-        if (thread->Id == 0) thread->Id = s_state.NextId++;
+        Lock(Guard());
+        thread->Id = s_state.NextId++;
+        thread->PreviousAll = null;
         thread->NextAll = s_state.All;
+        if (s_state.All != null) s_state.All->PreviousAll = thread;
         s_state.All = thread;
         s_state.Live++;
-        Unlock(ref s_state.Lock);
+        Unlock(Guard());
     }
 
     private static void Unregister(Thread* thread)
     {
-        Lock(ref s_state.Lock);
-        if (s_state.All == thread) s_state.All = thread->NextAll;
-        else
-        {
-            for (Thread* at = s_state.All; at != null; at = at->NextAll)
-            {
-                if (at->NextAll != thread) continue;
-                at->NextAll = thread->NextAll;
-                break;
-            }
-        }
+        Lock(Guard());
+        if (thread->PreviousAll != null) thread->PreviousAll->NextAll = thread->NextAll;
+        else s_state.All = thread->NextAll;
+        if (thread->NextAll != null) thread->NextAll->PreviousAll = thread->PreviousAll;
         s_state.Live--;
-        Unlock(ref s_state.Lock);
+        Unlock(Guard());
     }
 
-    private static void Lock(ref int word)
+    private static int* Guard()
     {
-        while (Interlocked.CompareExchange(ref word, 1, 0) != 0) X64.Pause();
+        fixed (int* word = &s_state.Lock) return word;
     }
-
-    private static void Unlock(ref int word) => Volatile.Write(ref word, 0);
 
     private static void Lock(int* word)
     {

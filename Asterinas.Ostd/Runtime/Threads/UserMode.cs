@@ -39,27 +39,34 @@ internal static unsafe class UserMode
             X64.EnableInterrupts();
             return ReasonEvent;
         }
-        return X64.UserEnter(frame);
+        int reason = X64.UserEnter(frame);
+        Thread* self = Threads.Current;
+        if (Volatile.Read(ref self->Activation) != 0) Activations.Deliver(self);
+        return reason;
     }
 
-    /// <summary>Called when a frame is freed or its extended state is about to be read: the registers are saved and forgotten.</summary>
+    /// <summary>
+    /// Called before the extended state in a frame is read or replaced, and before a frame goes away: wherever the registers hold it, they are saved and forgotten. A thread that is
+    /// switched away from leaves nothing in the registers, so another CPU holds it only while the frame's thread is in the kernel there.
+    /// </summary>
     [RuntimeExport("ostd_user_save")]
     private static void Save(UserFrame* frame)
     {
-        PerCpu* cpu = X64.PerCpu();
-        if (cpu->FpuOwner == frame)
+        PerCpu* self = X64.PerCpu();
+        Threads.SaveExtended(self, frame);
+        ulong holders = 0;
+        for (int cpu = 0; cpu < Cpus.Count; cpu++)
         {
-            X64.XSave((byte*)frame + UserFrame.XsaveOffset, frame->XsaveMask);
-            cpu->FpuOwner = null;
+            if (Volatile.Read(ref *(nint*)&Cpus.Of(cpu)->FpuOwner) == (nint)frame) holders |= 1UL << cpu;
         }
-    }
-
-    [RuntimeExport("ostd_user_release")]
-    private static void Release(UserFrame* frame)
-    {
-        PerCpu* cpu = X64.PerCpu();
-        if (cpu->FpuOwner == frame) cpu->FpuOwner = null;
-        if (cpu->Current->Frame == frame) cpu->Current->Frame = null;
+        holders &= Cpus.Others(self);
+        if (holders != 0)
+        {
+            self->CallKind = CpuCalls.SaveExtended;
+            self->CallFrame = frame;
+            CpuCalls.Send(self, holders);
+        }
+        if (self->Current->Frame == frame) self->Current->Frame = null;
     }
 
     private static int Refuse(UserFrame* frame)

@@ -117,6 +117,7 @@ internal static unsafe class Traps
         if (frame->Vector >= 32)
         {
             Interrupt((int)frame->Vector);
+            if (frame->Vector == Vectors.Activation) Activations.OnInterrupt(X64.PerCpu(), frame);
             return;
         }
         switch (frame->Vector)
@@ -134,7 +135,7 @@ internal static unsafe class Traps
                 Panic.FailTrap("kernel panic: division error in the kernel"u8, frame);
                 return;
             case 2:
-                Panic.FailTrap("kernel panic: non-maskable interrupt"u8, frame);
+                NonMaskable(frame);
                 return;
             case 8:
                 Panic.FailTrap("kernel panic: double fault"u8, frame);
@@ -167,7 +168,8 @@ internal static unsafe class Traps
         }
         else
         {
-            if (frame->Vector is 2 or 8 or 18) Panic.FailTrap("kernel panic: NMI, double fault or machine check in user mode"u8, frame);
+            if (frame->Vector == 2) NonMaskable(frame);
+            if (frame->Vector is 8 or 18) Panic.FailTrap("kernel panic: double fault or machine check in user mode"u8, frame);
             reason = 2;
         }
         UserFrame* user = cpu->UserFrame;
@@ -194,24 +196,32 @@ internal static unsafe class Traps
         PerCpu* cpu = X64.PerCpu();
         cpu->InterruptCount++;
         if (vector == Vectors.Spurious) return;                     // not acknowledged (SDM vol. 3 §11.9)
-        Apic.MaskLevel(vector);
+        IoApic.MaskLevel(vector);
         Apic.EndOfInterrupt();
         if (vector == Vectors.Timer)
         {
             ApicTimer.OnInterrupt(cpu);
             return;
         }
-        if (vector == Vectors.Reschedule)
+        if (vector == Vectors.Call)
         {
-            Interlocked.Or(ref cpu->Events, CpuEvents.Reschedule);
+            CpuCalls.Serve(cpu);
             return;
         }
+        if (vector is Vectors.Reschedule or Vectors.Activation) return;     // the sender has noted the event; see Activations
         if (vector is >= Vectors.FirstDevice and <= Vectors.LastDevice)
         {
             ulong* pending = cpu->PendingVectors;
             Interlocked.Or(ref pending[vector >> 6], 1UL << (vector & 63));
             Interlocked.Or(ref cpu->Events, CpuEvents.IrqPending);
         }
+    }
+
+    /// <summary>A CPU that panics stops the others so.</summary>
+    private static void NonMaskable(TrapFrame* frame)
+    {
+        if (Panic.IsPanicking) X64.Stop();
+        Panic.FailTrap("kernel panic: non-maskable interrupt"u8, frame);
     }
 
     /// <summary>A fault inside the user-copy routines continues at their fixup: the copy comes back short.</summary>

@@ -33,5 +33,5 @@ internal struct FrameMeta
     public uint Next;                       // page frame number + 1 in a list, 0 = none
     public uint Previous;
     public uint Generation;                 // counts the uses of the page: a stale handle is told apart
-    public nint Owner;                      // of the list or slab that holds the page
+    public nint Owner;                      // the list or slab that holds the page; of a page-table root: the set of CPUs that have it active
 }
