@@ -5,6 +5,7 @@ using System.Threading;
 using Asterinas.Ostd.Arch;
 using Asterinas.Ostd.Diagnostics;
 using Asterinas.Ostd.Interrupts;
+using Asterinas.Ostd.Memory;
 using Asterinas.Ostd.Sync;
 using Asterinas.Ostd.Timers;
 using SpinLock = Asterinas.Ostd.Sync.SpinLock;
@@ -244,7 +245,7 @@ public static class Scheduler
     /// <summary>Runs what the top halves noted: timers and bottom halves. Nothing in it may block.</summary>
     internal static void RunSafePoint()
     {
-        const uint Mine = 1 | 2 | 4;
+        const uint Mine = 1 | 2 | 4 | 32;
         if ((Machine.PendingEvents() & Mine) == 0) return;
         CpuState cpu = Cpu();
         if (cpu.InSafePoint) return;
@@ -256,6 +257,7 @@ public static class Scheduler
             {
                 if (Machine.TakeTimerExpired() != 0) OnTimer(cpu);
                 if (Machine.TakeReschedule() != 0) cpu.NeedsReschedule = true;
+                if (Machine.TakeReserveLow() != 0) FrameAllocator.RefillReserve();
                 IrqLine.DispatchPending();
             }
         }

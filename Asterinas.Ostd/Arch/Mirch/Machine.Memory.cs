@@ -99,6 +99,12 @@ internal static unsafe partial class Machine
         return FrameReserve.FreePages;
     }
 
+    public static void ReserveSetLowWater(ulong pages)
+    {
+        EnsureMemory();
+        FrameReserve.LowWater = pages;
+    }
+
     public static ulong KernelRoot()
     {
         EnsureMemory();
