@@ -1,7 +1,9 @@
 using System;
 using Asterinas.Ostd.Boot;
 using Asterinas.Ostd.Diagnostics;
+using Asterinas.Ostd.Memory;
 using Asterinas.Ostd.Timers;
+using Asterinas.Services.Allocators;
 
 namespace Asterinas.Boot;
 
@@ -10,6 +12,9 @@ internal static class Program
 {
     private static int Main()
     {
+        // The policies come first: nobody has frames or slots yet that would stay with the defaults. More memory follows when the allocator asks for it.
+        FrameAllocator.Inject(new BuddyFrameAllocator(), FrameAllocator.ReserveFreePages / 8);
+        SlabHeap.Inject(new SlabAllocator());
         BootInfo boot = BootInfo.Current;
         ulong usable = 0;
         foreach (MemoryRegion region in boot.MemoryMap)

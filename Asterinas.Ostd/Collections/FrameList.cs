@@ -156,7 +156,7 @@ public sealed class FrameList : IDisposable
             {
                 _list._gate.Exit();
             }
-            return new Frame((ulong)(_at - 1) << 12);
+            return Frame.Adopting((ulong)(_at - 1) << 12);
         }
 
         /// <summary>Removes the frame at the cursor and returns a handle of it; the next step moves to its successor.</summary>
@@ -173,7 +173,7 @@ public sealed class FrameList : IDisposable
             }
             _list._gate.Exit();
             if (link == 0) throw new InvalidOperationException("the cursor is at no frame");
-            return new Frame((ulong)(link - 1) << 12);
+            return Frame.Adopting((ulong)(link - 1) << 12);
         }
 
         private readonly void Lock()
@@ -235,7 +235,7 @@ public sealed class FrameList : IDisposable
         if (link != 0) Unlink(link);
         _gate.Exit();
         // The list's reference becomes the handle's.
-        return link == 0 ? null : new Frame((ulong)(link - 1) << 12);
+        return link == 0 ? null : Frame.Adopting((ulong)(link - 1) << 12);
     }
 
     // Under _gate; the list's reference passes to the caller.

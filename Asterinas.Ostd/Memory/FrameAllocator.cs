@@ -1,7 +1,9 @@
 using System;
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Threading;
 using Asterinas.Ostd.Arch;
+using Asterinas.Ostd.Diagnostics;
 using Asterinas.Ostd.Runtime;
 
 namespace Asterinas.Ostd.Memory;
@@ -13,8 +15,8 @@ public readonly record struct FrameLayout(int PageCount, int AlignmentPages);
 
 /// <summary>
 /// The policy that chooses frames. It only ever handles numbers: the mechanism checks each answer against the metadata of the pages, so a wrong
-/// answer fails an allocation and never hands out memory twice. Called from any task, the finalizer's included, possibly at the same time; it must
-/// not block and should not allocate.
+/// answer is refused (the reserve serves instead) and never hands out memory twice. Called from any task, the finalizer's included, possibly at the
+/// same time, and at safe points to refill the reserve; it must not block and should not allocate.
 /// </summary>
 public interface IFrameAllocator
 {
@@ -33,16 +35,15 @@ public interface IFrameAllocator
     void AddFreeMemory(PhysicalAddress start, int pageCount);
 }
 
-/// <summary>A frame allocator answered with a frame that is in use, was never given to it, or does not fit what was asked for.</summary>
-public sealed class FramePolicyViolationException : InvalidOperationException
-{
-    internal FramePolicyViolationException(string message) : base(message)
-    {
-    }
-}
-
 /// <summary>
 /// The mechanism of frame allocation: asks the policy, and claims what it answered page by page by compare-and-swap on the metadata.
+/// <code>
+///   the policy's answer        │ the allocation gets
+///   frames it may offer        │ those
+///   null, the reserve has some │ the policy is given a piece of the reserve and asked again
+///   null, the reserve is low   │ nothing: no memory
+///   a lie, an exception        │ frames of the reserve; after 64 of them the policy is deposed and the reserve has its free frames back
+/// </code>
 /// INVARIANT: a page is handed out only from the state Unused and only when its slot carries the tag of the policy that offered it.
 /// </summary>
 public static class FrameAllocator
@@ -50,24 +51,48 @@ public static class FrameAllocator
     /// <summary>Pages that stay in the reserve whatever a policy asks for: the runtime's heap, page tables and stacks live on it.</summary>
     public const int ReserveFloorPages = 1024;
 
+    /// <summary>Faults after which a policy is deposed.</summary>
+    public const int MostPolicyFaults = 64;
+
     private const int MostPolicies = 64;
     private static readonly Lock s_injectLock = new();
-    private static IFrameAllocator[] s_policies = [new ReserveFrameAllocator()];
+    private static readonly ReserveFrameAllocator s_default = new();
+    private static Policy[] s_policies = [new Policy(s_default)];
+    private static Policy s_inCharge = s_policies[0];
     private static long s_policyFaults;
     private static long s_forgottenHandles;
+    private static long s_refilledPages;
+
+    /// <summary>A policy and the tag of its pages.</summary>
+    private sealed class Policy(IFrameAllocator allocator, int index = 0)
+    {
+        public readonly int Tag = FrameTable.DefaultTag - index;
+        public IFrameAllocator Allocator = allocator;
+        public int Faults;
+        public bool IsDeposed;
+
+        public bool IsDefault => Tag == FrameTable.DefaultTag;
+    }
 
     /// <summary>Pages that neither the runtime nor a policy has, in the reserve.</summary>
     public static long ReserveFreePages => (long)Machine.ReserveFreePages();
 
-    /// <summary>How often a policy lied or threw while it took frames back.</summary>
+    /// <summary>How often a policy lied or threw.</summary>
     public static long PolicyFaults => Interlocked.Read(ref s_policyFaults);
+
+    /// <summary>Pages that went from the policy back to the reserve, when that ran low.</summary>
+    public static long RefilledPages => Interlocked.Read(ref s_refilledPages);
 
     /// <summary>How many handles of untyped memory the finalizer had to return: each is a leak in its owner.</summary>
     public static long ForgottenHandles => Interlocked.Read(ref s_forgottenHandles);
 
+    /// <summary>Whether the injected policy still chooses frames: one that lies is deposed (<see cref="MostPolicyFaults"/>).</summary>
+    public static bool IsPolicyInCharge => !Volatile.Read(ref s_inCharge).IsDefault;
+
     /// <summary>
-    /// Makes a policy choose all frames from now on and gives it memory out of the reserve. Frames handed out before go back to the policy that
-    /// chose them. Returns the pages given, fewer than asked for when the reserve runs down to <see cref="ReserveFloorPages"/>.
+    /// Makes a policy choose all frames from now on and gives it memory out of the reserve; it gets more when it has none left, and gives some back when
+    /// the reserve runs low. Frames handed out before go back to the policy that chose them. Returns the pages given, fewer than asked for when the
+    /// reserve runs down to <see cref="ReserveFloorPages"/>.
     /// </summary>
     /// <param name="policy">The allocator.</param>
     /// <param name="pageCount">Pages to give to it at once.</param>
@@ -76,15 +101,18 @@ public static class FrameAllocator
     {
         ArgumentNullException.ThrowIfNull(policy);
         ArgumentOutOfRangeException.ThrowIfNegative(pageCount);
-        int index;
+        Policy injected;
         lock (s_injectLock)
         {
-            IFrameAllocator[] policies = s_policies;
+            Policy[] policies = s_policies;
             if (policies.Length == MostPolicies) throw new InvalidOperationException("too many frame allocators");
-            index = policies.Length;
-            Volatile.Write(ref s_policies, [.. policies, policy]);
+            injected = new Policy(policy, policies.Length);
+            Volatile.Write(ref s_policies, [.. policies, injected]);
+            Volatile.Write(ref s_inCharge, injected);
         }
-        return Give(policy, index, pageCount);
+        long given = Give(injected, pageCount);
+        Machine.ReserveSetLowWater(ReserveFloorPages);
+        return given;
     }
 
     /// <summary>Gives more memory of the reserve to the policy in charge. Returns the pages given; 0 with the default policy, which has it all.</summary>
@@ -92,72 +120,80 @@ public static class FrameAllocator
     public static long AddMemory(long pageCount)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(pageCount);
-        IFrameAllocator[] policies = Volatile.Read(ref s_policies);
-        return policies.Length == 1 ? 0 : Give(policies[^1], policies.Length - 1, pageCount);
+        Policy policy = Volatile.Read(ref s_inCharge);
+        return policy.IsDefault ? 0 : Give(policy, pageCount);
     }
 
     /// <summary>Frames for a use, each with one reference; 0 when there is no memory. Contents are whatever they were.</summary>
     internal static ulong Claim(FrameLayout layout, FrameState use)
     {
-        IFrameAllocator[] policies = Volatile.Read(ref s_policies);
-        int index = policies.Length - 1;
-        PhysicalAddress? answer = policies[index].Allocate(layout);
-        if (answer is null) return 0;
-        ulong start = answer.Value.Value;
-        ulong first = start >> 12;
-        ulong pages = (ulong)layout.PageCount;
-        if (!answer.Value.IsPageAligned || first % (ulong)layout.AlignmentPages != 0 || first >= FrameTable.Count || pages > FrameTable.Count - first)
-        {
-            throw Violation(policies[index], $"{answer.Value} does not fit {layout}");
-        }
-        for (ulong i = 0; i < pages; i++)
-        {
-            if (FrameTable.TryClaim(first + i, Tag(index), use)) continue;
-            ulong refused = first + i;
-            FrameState state = FrameTable.StateOf(refused);
-            // What was claimed stays Unused and is lost to a policy that believes it handed it out: a leak, never a hole.
-            while (i-- > 0) FrameTable.Retire(first + i, use);
-            throw Violation(policies[index], $"frame 0x{refused << 12:x} is {state} or not its own");
-        }
-        return start;
+        Policy policy = Volatile.Read(ref s_inCharge);
+        ulong start = Ask(policy, layout, use, out bool isHonest);
+        return start != 0 || policy.IsDefault ? start : ClaimAgain(policy, layout, use, isHonest);
     }
 
     /// <summary>Drops one reference of each page; those that nobody uses any more go back to their policies, neighbours together.</summary>
     internal static void Drop(ulong start, int pageCount)
     {
         ulong first = start >> 12;
+        if (pageCount == 1)
+        {
+            if (FrameTable.Drop(first)) GiveBack(first, 1, FrameTable.Retire(first, FrameState.Untyped));
+            return;
+        }
+        int run = 0;                            // pages before i that were retired and wait for their neighbours
+        int tag = 0;
         for (int i = 0; i < pageCount; i++)
         {
-            if (!FrameTable.Drop(first + (ulong)i)) continue;
-            int tag = FrameTable.Retire(first + (ulong)i, FrameState.Untyped);
-            int run = 1;
-            // A second tag ends the run; its page was retired already, so it starts the next one.
-            while (i + run < pageCount && FrameTable.Drop(first + (ulong)(i + run)))
+            ulong page = first + (ulong)i;
+            if (!FrameTable.Drop(page))
             {
-                int next = FrameTable.Retire(first + (ulong)(i + run), FrameState.Untyped);
-                if (next != tag)
-                {
-                    GiveBack(first + (ulong)i, run, tag);
-                    i += run;
-                    run = 0;
-                    tag = next;
-                }
-                run++;
+                if (run != 0) GiveBack(page - (ulong)run, run, tag);
+                run = 0;
+                continue;
             }
-            GiveBack(first + (ulong)i, run, tag);
-            // The page that ended the run was only dropped, not retired: it is still used by others.
-            i += run;
+            int next = FrameTable.Retire(page, FrameState.Untyped);
+            if (run != 0 && next != tag)
+            {
+                GiveBack(page - (ulong)run, run, tag);
+                run = 0;
+            }
+            tag = next;
+            run++;
         }
+        if (run != 0) GiveBack(first + (ulong)(pageCount - run), run, tag);
     }
 
-    /// <summary>Ends a typed use of frames that came from <see cref="Claim"/>.</summary>
+    /// <summary>Ends a typed use of frames that came from <see cref="Claim"/> in one piece.</summary>
     internal static void Release(ulong start, int pageCount, FrameState use)
     {
-        for (int i = 0; i < pageCount; i++)
+        ulong first = start >> 12;
+        int tag = FrameTable.Retire(first, use);
+        for (int i = 1; i < pageCount; i++) FrameTable.Retire(first + (ulong)i, use);
+        GiveBack(first, pageCount, tag);
+    }
+
+    /// <summary>
+    /// Takes frames from the policy until the reserve has twice its low-water mark: at a safe point, after the event that says that it runs low.
+    /// </summary>
+    internal static void RefillReserve()
+    {
+        Policy policy = Volatile.Read(ref s_inCharge);
+        int piece = 64;
+        while (!policy.IsDefault && !policy.IsDeposed && piece != 0 && Machine.ReserveFreePages() < 2 * ReserveFloorPages)
         {
-            ulong page = (start >> 12) + (ulong)i;
-            GiveBack(page, 1, FrameTable.Retire(page, use));
+            ulong start = Ask(policy, new FrameLayout(piece, 1), FrameState.Busy, out _);
+            if (start == 0)
+            {
+                piece /= 8;                     // 64, 8, 1
+                continue;
+            }
+            s_default.Deallocate(new PhysicalAddress(start), piece);
+            Interlocked.Add(ref s_refilledPages, piece);
         }
+        // A policy that has nothing either is not asked again at every safe point: only when the reserve has lost half of the rest.
+        ulong left = Machine.ReserveFreePages();
+        Machine.ReserveSetLowWater(policy.IsDefault ? 0 : left < ReserveFloorPages ? left / 2 + 1 : ReserveFloorPages);
     }
 
     internal static void CountForgotten() => Interlocked.Increment(ref s_forgottenHandles);
@@ -165,29 +201,87 @@ public static class FrameAllocator
     /// <summary>Back to the default policy: for a fresh simulated machine.</summary>
     internal static void Reset()
     {
-        s_policies = [new ReserveFrameAllocator()];
-        s_policyFaults = s_forgottenHandles = 0;
+        s_policies = [new Policy(s_default)];
+        s_inCharge = s_policies[0];
+        s_policyFaults = s_forgottenHandles = s_refilledPages = 0;
     }
 
-    private static int Tag(int index) => FrameTable.DefaultTag - index;
+    /// <summary>One question to a policy. 0 for no memory (the answer was null) and for a fault, told apart by isHonest.</summary>
+    private static ulong Ask(Policy policy, FrameLayout layout, FrameState use, out bool isHonest)
+    {
+        PhysicalAddress? answer;
+        try
+        {
+            answer = policy.Allocator.Allocate(layout);
+        }
+        catch (Exception problem) when (!policy.IsDefault)
+        {
+            isHonest = false;
+            Fault(policy, problem.Message);
+            return 0;
+        }
+        isHonest = true;
+        if (answer is not { } offered) return 0;
+        ulong first = offered.Value >> 12;
+        ulong pages = (ulong)layout.PageCount;
+        if (offered.IsPageAligned && (first & ((ulong)layout.AlignmentPages - 1)) == 0 && first < FrameTable.Count && pages <= FrameTable.Count - first)
+        {
+            ulong claimed = 0;
+            while (claimed < pages && FrameTable.TryClaim(first + claimed, policy.Tag, use)) claimed++;
+            if (claimed == pages) return offered.Value;
+            // What was claimed is Unused again and lost to a policy that believes it handed it out: a leak, never a hole.
+            for (ulong i = 0; i < claimed; i++) FrameTable.Retire(first + i, use);
+        }
+        isHonest = false;
+        Fault(policy, $"offered {offered} for {layout}");
+        return 0;
+    }
+
+    /// <summary>The policy had nothing, or lied.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static ulong ClaimAgain(Policy policy, FrameLayout layout, FrameState use, bool isHonest)
+    {
+        long room = ReserveFreePages - 2 * ReserveFloorPages;
+        if (isHonest)
+        {
+            // Memory goes over in pieces that grow with the machine, so that most of it stays where both sides can have it. An aligned run may need twice its length.
+            long wanted = Math.Max(Math.Max(ReserveFloorPages, (long)FrameTable.Count / 64), 2L * Math.Max(layout.PageCount, layout.AlignmentPages));
+            if (room <= 0 || Give(policy, Math.Min(wanted, room)) == 0) return 0;
+            Machine.ReserveSetLowWater(ReserveFloorPages);
+            ulong start = Ask(policy, layout, use, out isHonest);
+            if (start != 0 || isHonest) return start;
+        }
+        return layout.PageCount <= room ? Ask(s_policies[0], layout, use, out _) : 0;
+    }
 
     private static void GiveBack(ulong firstPage, int pageCount, int tag)
     {
+        Policy policy = Volatile.Read(ref s_policies)[FrameTable.DefaultTag - tag];
+        if (policy.IsDefault)
+        {
+            s_default.Deallocate(new PhysicalAddress(firstPage << 12), pageCount);
+            return;
+        }
+        if (Volatile.Read(ref policy.IsDeposed))
+        {
+            Recover(policy, firstPage, (ulong)pageCount);
+            return;
+        }
         try
         {
-            Volatile.Read(ref s_policies)[FrameTable.DefaultTag - tag].Deallocate(new PhysicalAddress(firstPage << 12), pageCount);
+            policy.Allocator.Deallocate(new PhysicalAddress(firstPage << 12), pageCount);
         }
-        catch (Exception) when (tag != FrameTable.DefaultTag)
+        catch (Exception problem)
         {
-            // A policy that fails to take frames back has lost them; the task that dropped the last reference is not to blame.
-            Interlocked.Increment(ref s_policyFaults);
+            // A policy that fails to take frames back has lost them until it is deposed; the task that dropped the last reference is not to blame.
+            Fault(policy, problem.Message);
         }
     }
 
-    private static long Give(IFrameAllocator policy, int index, long pageCount)
+    private static long Give(Policy policy, long pageCount)
     {
         long given = 0;
-        while (given < pageCount)
+        while (given < pageCount && !policy.IsDeposed)
         {
             long room = Math.Min(pageCount - given, (long)Machine.ReserveFreePages() - ReserveFloorPages);
             if (room <= 0) break;
@@ -195,17 +289,49 @@ public static class FrameAllocator
             ulong block = 0;
             while (order >= 0 && (block = Machine.ReserveAllocate(order)) == 0) order--;
             if (block == 0) break;
-            for (ulong i = 0; i < 1UL << order; i++) FrameTable.Assign((block >> 12) + i, Tag(index));
-            policy.AddFreeMemory(new PhysicalAddress(block), 1 << order);
+            for (ulong i = 0; i < 1UL << order; i++) FrameTable.Assign((block >> 12) + i, policy.Tag);
+            try
+            {
+                policy.Allocator.AddFreeMemory(new PhysicalAddress(block), 1 << order);
+            }
+            catch (Exception problem)
+            {
+                Fault(policy, problem.Message);
+                Recover(policy, block >> 12, 1UL << order);
+                break;
+            }
             given += 1L << order;
         }
         return given;
     }
 
-    private static FramePolicyViolationException Violation(IFrameAllocator policy, string what)
+    /// <summary>Counts a fault. A policy with too many of them is asked nothing any more: the default one takes over.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Fault(Policy policy, string what)
     {
         Interlocked.Increment(ref s_policyFaults);
-        return new FramePolicyViolationException($"frame allocator {policy.GetType().Name}: {what}");
+        int faults = Interlocked.Increment(ref policy.Faults);
+        if (faults == 1) Log.Error($"frame allocator {policy.Allocator.GetType().Name}: {what}");
+        if (faults != MostPolicyFaults || policy.IsDefault) return;
+        Log.Error($"frame allocator {policy.Allocator.GetType().Name} is deposed after {faults} faults");
+        Volatile.Write(ref policy.IsDeposed, true);
+        Interlocked.CompareExchange(ref s_inCharge, s_policies[0], policy);
+        // Its free frames are those that are Unused and carry its tag: found without its help. Frames in use follow when they are released.
+        Recover(policy, 0, FrameTable.Count);
+    }
+
+    /// <summary>
+    /// Moves the Unused pages of a policy that are in a range to the reserve. Each is claimed first, so of two that find the same page one moves it.
+    /// </summary>
+    private static void Recover(Policy policy, ulong firstPage, ulong pageCount)
+    {
+        for (ulong page = firstPage; page < firstPage + pageCount; page++)
+        {
+            if (FrameTable.StateOf(page) == FrameState.Unused && FrameTable.TryClaim(page, policy.Tag, FrameState.Busy))
+            {
+                s_default.Deallocate(new PhysicalAddress(page << 12), 1);
+            }
+        }
     }
 }
 

@@ -47,6 +47,7 @@ internal static unsafe class FrameTable
     public static ulong Count => s_count;
 #endif
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ref FrameMeta Slot(ulong pageNumber)
     {
         if (pageNumber >= Count) ThrowBeyond();
@@ -70,9 +71,8 @@ internal static unsafe class FrameTable
             Volatile.Write(ref meta.State, (int)FrameState.Unused);
             return false;
         }
+        // Links and owner are zero: the reserve and Retire leave them so.
         meta.Order = tag;
-        meta.Next = meta.Previous = 0;
-        meta.Owner = 0;
         meta.Generation++;
         Volatile.Write(ref meta.ReferenceCount, 1);
         Volatile.Write(ref meta.State, (int)use);

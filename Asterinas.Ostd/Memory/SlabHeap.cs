@@ -1,13 +1,15 @@
 using System;
 using System.Collections.Generic;
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Threading;
+using Asterinas.Ostd.Diagnostics;
 
 namespace Asterinas.Ostd.Memory;
 
 /// <summary>
-/// The policy that chooses slots. What it answers is checked: a slot that a client has, or that is too small, fails the allocation. Called from any
-/// task, possibly at the same time.
+/// The policy that chooses slots. What it answers is checked: a slot that a client has, or that is too small, is refused, and the default policy serves
+/// instead. Called from any task, possibly at the same time; it must not block and should not allocate in steady state.
 /// </summary>
 public interface ISlabAllocator
 {
@@ -20,41 +22,54 @@ public interface ISlabAllocator
     void Deallocate(HeapSlot slot);
 }
 
-/// <summary>A slab allocator offered a slot that is in use, stale, or too small.</summary>
-public sealed class SlabPolicyViolationException : InvalidOperationException
-{
-    internal SlabPolicyViolationException(string message) : base(message)
-    {
-    }
-}
-
-/// <summary>Kernel data outside the garbage collector's heap, in slots chosen by the injected <see cref="ISlabAllocator"/>.</summary>
+/// <summary>
+/// Kernel data outside the garbage collector's heap, in slots chosen by the injected <see cref="ISlabAllocator"/>. A policy that lies or throws is replaced for the
+/// call, and for good after <see cref="MostPolicyFaults"/> such calls.
+/// </summary>
 public static class SlabHeap
 {
-    private static ISlabAllocator s_policy = new DefaultSlabAllocator();
+    /// <summary>Faults after which a policy is deposed.</summary>
+    public const int MostPolicyFaults = 64;
 
-    /// <summary>Makes a policy choose all slots from now on. Slots handed out before go to it when they are freed.</summary>
+    private static DefaultSlabAllocator s_default = new();
+    private static ISlabAllocator s_policy = s_default;
+    private static long s_policyFaults;
+    private static int s_faultsOfThisOne;
+
+    /// <summary>How often a policy lied or threw.</summary>
+    public static long PolicyFaults => Interlocked.Read(ref s_policyFaults);
+
+    /// <summary>Makes a policy choose all slots from now on. Slots handed out before go back to the policy that chose them.</summary>
     /// <param name="policy">The allocator.</param>
     public static void Inject(ISlabAllocator policy)
     {
         ArgumentNullException.ThrowIfNull(policy);
+        Volatile.Write(ref s_faultsOfThisOne, 0);
         Volatile.Write(ref s_policy, policy);
     }
 
     /// <summary>A zeroed slot; null when there is no memory.</summary>
     /// <param name="size">Least bytes, from 1 to 2,048.</param>
-    /// <exception cref="SlabPolicyViolationException">The injected allocator lied.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The size is out of range.</exception>
     public static HeapSlot? TryAllocate(int size)
     {
         if (size is < 1 or > Slab.LargestSlot) throw new ArgumentOutOfRangeException(nameof(size));
         ISlabAllocator policy = Volatile.Read(ref s_policy);
-        HeapSlot? offered = policy.Allocate(size);
-        if (offered is not { } slot) return null;
-        if (slot.Slab is null || slot.Size < size || slot.Slab.Hand(slot) is not { } handed)
+        try
         {
-            throw new SlabPolicyViolationException($"slab allocator {policy.GetType().Name}: slot {slot.Index} of {slot.Size} bytes is in use, stale or too small for {size}");
+            if (policy.Allocate(size) is not { } offered) return null;
+            if (offered.Slab is { } slab && slab.SlotSize >= size && slab.Hand(offered) is { } handed)
+            {
+                slab.Policy ??= policy;
+                return handed;
+            }
+            Fault(policy, $"offered slot {offered.Index} of {offered.Size} bytes, which is in use, stale or too small for {size}");
         }
-        return handed;
+        catch (Exception problem) when (!ReferenceEquals(policy, s_default))
+        {
+            Fault(policy, problem.Message);
+        }
+        return AllocateDefault(size);
     }
 
     /// <summary>Frees a slot. False, and nothing done, when the value gives no right to it: freed before, or never handed out.</summary>
@@ -62,11 +77,44 @@ public static class SlabHeap
     public static bool Free(HeapSlot slot)
     {
         if (slot.Slab?.TakeBack(slot) is not { } taken) return false;
-        Volatile.Read(ref s_policy).Deallocate(taken);
+        ISlabAllocator policy = slot.Slab.Policy ?? s_default;
+        try
+        {
+            policy.Deallocate(taken);
+        }
+        catch (Exception problem)
+        {
+            // The slot is lost to a policy that fails to take it back; its client is not to blame.
+            Fault(policy, problem.Message);
+        }
         return true;
     }
 
-    internal static void Reset() => s_policy = new DefaultSlabAllocator();
+    internal static void Reset()
+    {
+        s_policy = s_default = new DefaultSlabAllocator();
+        s_policyFaults = 0;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static HeapSlot? AllocateDefault(int size)
+    {
+        if (s_default.Allocate(size) is not { } offered || offered.Slab!.Hand(offered) is not { } handed) return null;
+        offered.Slab.Policy ??= s_default;
+        return handed;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Fault(ISlabAllocator policy, string what)
+    {
+        Interlocked.Increment(ref s_policyFaults);
+        if (!ReferenceEquals(Volatile.Read(ref s_policy), policy)) return;
+        int faults = Interlocked.Increment(ref s_faultsOfThisOne);
+        if (faults == 1) Log.Error($"slab allocator {policy.GetType().Name}: {what}");
+        if (faults != MostPolicyFaults) return;
+        Log.Error($"slab allocator {policy.GetType().Name} is deposed after {faults} faults");
+        Interlocked.CompareExchange(ref s_policy, s_default, policy);
+    }
 }
 
 /// <summary>

@@ -23,7 +23,7 @@ public enum FrameContents
 ///   open, n copies inside --Dispose--> closed, n copies inside --last copy leaves--> references dropped
 /// </code>
 /// A closed handle answers with <see cref="ObjectDisposedException"/>, never with somebody else's page: copies enter and leave by compare-and-swap,
-/// and the references go when nobody is inside.
+/// and the references go when nobody is inside. A handle that its owner forgot is closed by its <see cref="HandleGuard"/>.
 /// </summary>
 public abstract class UntypedMemory : IDisposable
 {
@@ -31,21 +31,14 @@ public abstract class UntypedMemory : IDisposable
 
     // INVARIANT: the references are held until _uses is exactly Closed.
     private int _uses;
-    private readonly int _epoch;
-    private readonly ulong _start;
+    private readonly int _epoch = FrameTable.Epoch;
+    private ulong _start;                       // set before anybody else sees the object
+    private HandleGuard? _guard;
 
-    private protected UntypedMemory(ulong start, int pageCount)
+    private protected UntypedMemory(int pageCount)
     {
-        _epoch = FrameTable.Epoch;
-        _start = start;
         PageCount = pageCount;
-    }
-
-    /// <summary>Returns the references of a handle that its owner forgot.</summary>
-    ~UntypedMemory()
-    {
-        if (PageCount == 0 || !Close()) return;
-        FrameAllocator.CountForgotten();
+        _guard = HandleGuard.Take(this);
     }
 
     /// <summary>Physical address of the first byte.</summary>
@@ -103,9 +96,23 @@ public abstract class UntypedMemory : IDisposable
     }
 
     /// <summary>Closes the handle. Frames without another reference become free. Further calls do nothing.</summary>
-    public void Dispose()
+    public void Dispose() => Close();
+
+    /// <summary>Makes the object, which was allocated before, the handle of frames: the caller's references become its own. 0: of none, and closed.</summary>
+    private protected void Adopt(ulong start)
     {
-        if (Close()) GC.SuppressFinalize(this);
+        _start = start;
+        if (start != 0) return;
+        _uses = Closed;
+        HandleGuard.Return(_guard!);
+        _guard = null;
+    }
+
+    /// <summary>The collector found the handle open and forgotten.</summary>
+    internal void CloseForgotten()
+    {
+        _guard = null;                          // it has done its work
+        if (_start != 0 && Close() && _epoch == FrameTable.Epoch) FrameAllocator.CountForgotten();
     }
 
     /// <summary>Keeps the references alive until <see cref="Exit"/>; false when the handle is closed.</summary>
@@ -181,6 +188,11 @@ public abstract class UntypedMemory : IDisposable
 
     private void DropReferences()
     {
+        if (_guard is { } guard)
+        {
+            _guard = null;
+            HandleGuard.Return(guard);
+        }
         if (_epoch == FrameTable.Epoch) FrameAllocator.Drop(_start, PageCount);
     }
 
@@ -203,9 +215,25 @@ public abstract class UntypedMemory : IDisposable
 /// <summary>A handle of one untyped frame.</summary>
 public sealed class Frame : UntypedMemory
 {
-    /// <summary>Adopts one reference.</summary>
-    internal Frame(ulong start) : base(start, 1)
+    private Frame() : base(1)
     {
+    }
+
+    /// <summary>A handle that adopts one reference. The allocation comes last here: for callers that have no way to allocate it before they have the reference.</summary>
+    internal static Frame Adopting(ulong start)
+    {
+        Frame frame;
+        try
+        {
+            frame = new Frame();
+        }
+        catch (OutOfMemoryException)
+        {
+            FrameAllocator.Drop(start, 1);
+            throw;
+        }
+        frame.Adopt(start);
+        return frame;
     }
 
     /// <summary>References to the frame: handles, mappings, lists. A snapshot.</summary>
@@ -223,17 +251,17 @@ public sealed class Frame : UntypedMemory
 
     /// <summary>A new frame; null when there is no memory. Does not block.</summary>
     /// <param name="contents">What it contains.</param>
-    /// <exception cref="FramePolicyViolationException">The injected allocator lied.</exception>
     public static Frame? TryAllocate(FrameContents contents = FrameContents.Zeroed)
     {
+        var frame = new Frame();
         ulong start = Allocate(new FrameLayout(1, 1), contents);
-        return start == 0 ? null : new Frame(start);
+        frame.Adopt(start);
+        return start == 0 ? null : frame;
     }
 
     /// <summary>A new frame. Does not block.</summary>
     /// <param name="contents">What it contains.</param>
     /// <exception cref="OutOfMemoryException">There is no memory.</exception>
-    /// <exception cref="FramePolicyViolationException">The injected allocator lied.</exception>
     public static Frame Allocate(FrameContents contents = FrameContents.Zeroed) => TryAllocate(contents) ?? throw new OutOfMemoryException();
 
     /// <summary>Another handle of the same frame.</summary>
@@ -244,7 +272,7 @@ public sealed class Frame : UntypedMemory
         try
         {
             AcquirePages(0, 1);
-            return new Frame(StartUnchecked);
+            return Adopting(StartUnchecked);
         }
         finally
         {
@@ -256,8 +284,7 @@ public sealed class Frame : UntypedMemory
 /// <summary>A handle of contiguous untyped frames.</summary>
 public sealed class Segment : UntypedMemory
 {
-    /// <summary>Adopts one reference of each frame.</summary>
-    internal Segment(ulong start, int pageCount) : base(start, pageCount)
+    private Segment(int pageCount) : base(pageCount)
     {
     }
 
@@ -265,15 +292,16 @@ public sealed class Segment : UntypedMemory
     /// <param name="pageCount">Frames, at least 1.</param>
     /// <param name="alignmentPages">Alignment of the first frame, in pages: a power of two. 512 for a large page.</param>
     /// <param name="contents">What they contain.</param>
-    /// <exception cref="FramePolicyViolationException">The injected allocator lied.</exception>
     public static Segment? TryAllocate(int pageCount, int alignmentPages = 1, FrameContents contents = FrameContents.Zeroed)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(pageCount, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(pageCount, 1 << 28);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(alignmentPages, 1 << 28);
         if (!System.Numerics.BitOperations.IsPow2(alignmentPages)) throw new ArgumentOutOfRangeException(nameof(alignmentPages));
+        var segment = new Segment(pageCount);
         ulong start = Allocate(new FrameLayout(pageCount, alignmentPages), contents);
-        return start == 0 ? null : new Segment(start, pageCount);
+        segment.Adopt(start);
+        return start == 0 ? null : segment;
     }
 
     /// <summary>New contiguous frames. As <see cref="TryAllocate"/>, with an exception in place of null.</summary>
@@ -281,7 +309,6 @@ public sealed class Segment : UntypedMemory
     /// <param name="alignmentPages">Alignment of the first frame, in pages: a power of two.</param>
     /// <param name="contents">What they contain.</param>
     /// <exception cref="OutOfMemoryException">There are no such frames.</exception>
-    /// <exception cref="FramePolicyViolationException">The injected allocator lied.</exception>
     public static Segment Allocate(int pageCount, int alignmentPages = 1, FrameContents contents = FrameContents.Zeroed) =>
         TryAllocate(pageCount, alignmentPages, contents) ?? throw new OutOfMemoryException();
 
@@ -297,11 +324,13 @@ public sealed class Segment : UntypedMemory
     public Segment Slice(int firstPage, int pageCount)
     {
         CheckPages(firstPage, pageCount);
+        var slice = new Segment(pageCount);
         Enter();
         try
         {
             AcquirePages(firstPage, pageCount);
-            return new Segment(StartUnchecked + ((ulong)firstPage << 12), pageCount);
+            slice.Adopt(StartUnchecked + ((ulong)firstPage << 12));
+            return slice;
         }
         finally
         {
@@ -320,7 +349,7 @@ public sealed class Segment : UntypedMemory
         try
         {
             AcquirePages(page, 1);
-            return new Frame(StartUnchecked + ((ulong)page << 12));
+            return Frame.Adopting(StartUnchecked + ((ulong)page << 12));
         }
         finally
         {

@@ -36,7 +36,6 @@ public ref partial struct VmCursor
     /// <param name="property">What the program may do.</param>
     /// <exception cref="ArgumentOutOfRangeException">The property is not valid.</exception>
     /// <exception cref="ObjectDisposedException">The space was disposed.</exception>
-    /// <exception cref="FramePolicyViolationException">The injected allocator lied.</exception>
     public MapStatus MapNew(PageProperty property)
     {
         if (!property.IsValid) throw new ArgumentOutOfRangeException(nameof(property));
@@ -50,7 +49,6 @@ public ref partial struct VmCursor
     /// <param name="property">What the program may do.</param>
     /// <exception cref="ArgumentOutOfRangeException">The property is not valid.</exception>
     /// <exception cref="ObjectDisposedException">The frame's handle or the space was disposed.</exception>
-    /// <exception cref="FramePolicyViolationException">The injected allocator lied.</exception>
     public MapStatus MapCopy(Frame source, PageProperty property)
     {
         ArgumentNullException.ThrowIfNull(source);
@@ -77,7 +75,6 @@ public ref partial struct VmCursor
     /// <param name="property">What the program may do from now on.</param>
     /// <exception cref="ArgumentOutOfRangeException">The property is not valid.</exception>
     /// <exception cref="ObjectDisposedException">The space was disposed.</exception>
-    /// <exception cref="FramePolicyViolationException">The injected allocator lied.</exception>
     public readonly PrivateStatus MakePrivate(PageProperty property)
     {
         if (!property.IsValid) throw new ArgumentOutOfRangeException(nameof(property));

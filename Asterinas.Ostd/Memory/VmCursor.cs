@@ -103,7 +103,7 @@ public ref partial struct VmCursor
                 _space.Unlock();
             }
         }
-        return new Frame(physical);
+        return Frame.Adopting(physical);
     }
 
     /// <summary>Moves to the next mapping at or after the cursor. False, and at the end, when there is none.</summary>

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using System.Threading;
 using Asterinas.Ostd.Arch;
 using Asterinas.Ostd.Interrupts;
+using Asterinas.Ostd.Memory;
 using Asterinas.Ostd.Sync;
 using Asterinas.Ostd.Timers;
 
@@ -185,7 +186,7 @@ public static partial class Scheduler
     /// <summary>Runs what the top halves noted: timers and bottom halves. Nothing in it may block.</summary>
     internal static void RunSafePoint()
     {
-        const uint Mine = 1 | 2 | 4;
+        const uint Mine = 1 | 2 | 4 | 32;
         if ((Machine.PendingEvents() & Mine) == 0) return;
         CpuState cpu = Cpu();
         if (cpu.InSafePoint) return;
@@ -201,6 +202,7 @@ public static partial class Scheduler
                     cpu.NeedsReschedule = true;
                     Interlocked.Increment(ref cpu.QuiescentStates);
                 }
+                if (Machine.TakeReserveLow() != 0) FrameAllocator.RefillReserve();
                 IrqLine.DispatchPending();
             }
         }

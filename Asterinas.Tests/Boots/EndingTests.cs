@@ -44,11 +44,27 @@ public sealed class EndingTests
     }
 
     [Test]
-    public void Frame_allocator_that_lies_is_caught_and_the_kernel_goes_on()
+    public void Allocators_that_lie_are_caught_and_the_kernel_goes_on()
     {
-        LauncherResult result = Boot("end=lying-frame-allocator");
+        LauncherResult result = Boot("end=hostile-policies");
         Assert.That(result.Status, Is.EqualTo(0), result.Output);
         Assert.That(result.Output, Does.Contain("every lie was caught"));
+    }
+
+    [Test]
+    public void Allocators_of_the_services_serve_the_kernel()
+    {
+        LauncherResult result = Boot("end=service-allocators", "--memory", "256M");
+        Assert.That(result.Status, Is.EqualTo(0), result.Output);
+        Assert.That(result.Output, Does.Contain("the allocators kept their promises"));
+    }
+
+    [Test]
+    public void Costs_of_memory_operations_are_printed()
+    {
+        LauncherResult result = Boot("end=memory-costs");
+        Assert.That(result.Status, Is.EqualTo(0), result.Output);
+        TestContext.Out.WriteLine(result.Output);
     }
 
     [Test]

@@ -29,8 +29,12 @@ internal static class EndingTests
             case "task-stack-overflow":
                 Ostd.Tasks.Task.Spawn(static () => Log.Info(Recurse(1).ToString(CultureInfo.InvariantCulture))).Join();
                 break;
-            case "lying-frame-allocator":
-                return LyingFrameAllocator.Run();
+            case "hostile-policies":
+                return HostilePolicies.Run();
+            case "service-allocators":
+                return ServiceAllocators.Run();
+            case "memory-costs":
+                return MemoryCosts.Run();
             case "reboot":
                 Power.Reboot();
                 break;

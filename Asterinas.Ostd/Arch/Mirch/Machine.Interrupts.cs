@@ -23,6 +23,14 @@ internal static partial class Machine
 
     public static int TakeReschedule() => Self().Cpu.Take(SimulatedCpu.Reschedule) ? 1 : 0;
 
+    public static int TakeReserveLow() => Self().Cpu.Take(SimulatedCpu.ReserveLow) ? 1 : 0;
+
+    public static void NoteReserveLow()
+    {
+        SimulatedCpu cpu = Self().Cpu;
+        lock (cpu.Cpus) cpu.Note(SimulatedCpu.ReserveLow);
+    }
+
     public static int TakePendingVector()
     {
         SimulatedCpu cpu = Self().Cpu;

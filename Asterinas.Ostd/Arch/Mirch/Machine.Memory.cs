@@ -103,6 +103,12 @@ internal static unsafe partial class Machine
     /// <summary>Host threads have host stacks.</summary>
     public static ulong IdleStackPages() => 0;
 
+    public static void ReserveSetLowWater(ulong pages)
+    {
+        EnsureMemory();
+        FrameReserve.LowWater = pages;
+    }
+
     public static ulong KernelRoot()
     {
         EnsureMemory();

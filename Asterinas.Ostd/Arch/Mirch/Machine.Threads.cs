@@ -47,6 +47,14 @@ internal static unsafe partial class Machine
     /// <summary>Whether this host thread is one of the machine's: the boot thread or one that it created.</summary>
     public static bool IsOwnThread => t_self is { IsForeign: false };
 
+    /// <summary>Makes a host thread that is not the machine's stand for a CPU: it sees that CPU's number and values. For tests that race.</summary>
+    public static void StandFor(int cpu)
+    {
+        if (t_self is { IsForeign: false }) throw new InvalidOperationException("the machine's own threads have their CPUs");
+        if (t_self is { } old) s_threads.TryRemove(old.Handle, out _);
+        t_self = NewThread(s_cpus.All[cpu], true);
+    }
+
     public static void ThreadSwitch(nint next)
     {
         SchedulePoint("switch");

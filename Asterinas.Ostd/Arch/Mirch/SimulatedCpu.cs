@@ -27,7 +27,7 @@ internal sealed class SimulatedCpus
 internal sealed class SimulatedCpu(SimulatedCpus cpus, int number)
 {
     /// <summary>What happened since the CPU last looked; the numbers are those of the platform layer's CpuEvents.</summary>
-    public const uint TimerExpired = 1, Reschedule = 2, InterruptPending = 4, ThreadReady = 8;
+    public const uint TimerExpired = 1, Reschedule = 2, InterruptPending = 4, ThreadReady = 8, ReserveLow = 32;
 
     /// <summary>The machine, and the lock of everything below except <see cref="Events"/>.</summary>
     public readonly SimulatedCpus Cpus = cpus;

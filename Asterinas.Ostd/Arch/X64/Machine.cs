@@ -29,6 +29,7 @@ internal static unsafe class Machine
     [DllImport(Library, EntryPoint = "ostd_reserve_free"), SuppressGCTransition] public static extern int ReserveFree(ulong physical, int order);
     [DllImport(Library, EntryPoint = "ostd_reserve_free_pages"), SuppressGCTransition] public static extern ulong ReserveFreePages();
     [DllImport(Library, EntryPoint = "ostd_idle_stack_pages"), SuppressGCTransition] public static extern ulong IdleStackPages();
+    [DllImport(Library, EntryPoint = "ostd_reserve_set_low_water"), SuppressGCTransition] public static extern void ReserveSetLowWater(ulong pages);
     [DllImport(Library, EntryPoint = "ostd_kernel_root"), SuppressGCTransition] public static extern ulong KernelRoot();
     [DllImport(Library, EntryPoint = "ostd_activate_root"), SuppressGCTransition] public static extern void ActivateRoot(ulong physical);
     [DllImport(Library, EntryPoint = "ostd_active_root"), SuppressGCTransition] public static extern ulong ActiveRoot();
@@ -70,6 +71,7 @@ internal static unsafe class Machine
     [DllImport(Library, EntryPoint = "ostd_pending_events"), SuppressGCTransition] public static extern uint PendingEvents();
     [DllImport(Library, EntryPoint = "ostd_take_timer_expired"), SuppressGCTransition] public static extern int TakeTimerExpired();
     [DllImport(Library, EntryPoint = "ostd_take_reschedule"), SuppressGCTransition] public static extern int TakeReschedule();
+    [DllImport(Library, EntryPoint = "ostd_take_reserve_low"), SuppressGCTransition] public static extern int TakeReserveLow();
     [DllImport(Library, EntryPoint = "ostd_take_pending_vector"), SuppressGCTransition] public static extern int TakePendingVector();
     [DllImport(Library, EntryPoint = "ostd_interrupt_count"), SuppressGCTransition] public static extern ulong InterruptCount();
 

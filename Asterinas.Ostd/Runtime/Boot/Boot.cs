@@ -38,6 +38,7 @@ internal static unsafe class Boot
     [RuntimeExport("ostd_frame_metas")] private static FrameMeta* FrameMetas() => FrameReserve.Metas;
     [RuntimeExport("ostd_frame_count")] private static ulong FrameCount() => FrameReserve.Count;
     [RuntimeExport("ostd_reserve_free_pages")] private static ulong ReserveFreePages() => FrameReserve.FreePages;
+    [RuntimeExport("ostd_reserve_set_low_water")] private static void ReserveSetLowWater(ulong pages) => FrameReserve.LowWater = pages;
     [RuntimeExport("ostd_reserve_allocate")] private static ulong ReserveAllocate(int order) => FrameReserve.Allocate(order, FrameState.Unused);
     [RuntimeExport("ostd_reserve_free")] private static int ReserveFree(ulong address, int order) => FrameReserve.Free(address, order) ? 1 : 0;
 

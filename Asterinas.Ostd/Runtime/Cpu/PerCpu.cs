@@ -61,4 +61,5 @@ internal static class CpuEvents
     public const ulong Reschedule = 2;
     public const ulong IrqPending = 4;
     public const ulong ThreadReady = 8;
+    public const ulong ReserveLow = 32;
 }

@@ -258,6 +258,9 @@ internal static unsafe class Traps
     [RuntimeExport("ostd_take_reschedule")]
     private static int TakeReschedule() => Take(CpuEvents.Reschedule);
 
+    [RuntimeExport("ostd_take_reserve_low")]
+    private static int TakeReserveLow() => Take(CpuEvents.ReserveLow);
+
     [RuntimeExport("ostd_take_pending_vector")]
     private static int TakePendingVector()
     {

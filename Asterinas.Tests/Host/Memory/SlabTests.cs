@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Threading;
 using Asterinas.Ostd.Memory;
 using NUnit.Framework;
 
@@ -15,6 +16,19 @@ public sealed class SlabTests : MemoryFixture
         public HeapSlot? Allocate(int size) => Answer;
 
         public void Deallocate(HeapSlot slot) => LastReturned = slot;
+    }
+
+    private sealed class ThrowingAllocator : ISlabAllocator
+    {
+        public int Calls;
+
+        public HeapSlot? Allocate(int size)
+        {
+            Calls++;
+            throw new InvalidOperationException("hostile");
+        }
+
+        public void Deallocate(HeapSlot slot) => throw new InvalidOperationException("hostile");
     }
 
     [Test]
@@ -79,16 +93,16 @@ public sealed class SlabTests : MemoryFixture
         var policy = new LyingAllocator { Answer = taken };
         SlabHeap.Inject(policy);
         HeapSlot client = SlabHeap.TryAllocate(64)!.Value;
-        Assert.That(() => SlabHeap.TryAllocate(64), Throws.TypeOf<SlabPolicyViolationException>(), "the same slot twice");
+        ExpectRefusal(64, "the same slot twice");
         policy.Answer = client;
-        Assert.That(() => SlabHeap.TryAllocate(64), Throws.TypeOf<SlabPolicyViolationException>(), "a client's slot");
+        ExpectRefusal(64, "a client's slot");
         policy.Answer = default(HeapSlot);
-        Assert.That(() => SlabHeap.TryAllocate(64), Throws.TypeOf<SlabPolicyViolationException>(), "no slot");
+        ExpectRefusal(64, "no slot");
         slab.TryTake(out HeapSlot other);
         policy.Answer = other;
-        Assert.That(() => SlabHeap.TryAllocate(65), Throws.TypeOf<SlabPolicyViolationException>(), "too small");
+        ExpectRefusal(65, "too small");
         slab.Return(other);
-        Assert.That(() => SlabHeap.TryAllocate(64), Throws.TypeOf<SlabPolicyViolationException>(), "returned to its slab");
+        ExpectRefusal(64, "returned to its slab");
         Assert.That(() => taken.Write(0, [1]), Throws.TypeOf<ObjectDisposedException>(), "the policy's own value is dead");
         Assert.That(slab.Return(taken), Is.False);
         Assert.That(slab.Return(client), Is.False, "a client has it");
@@ -96,6 +110,114 @@ public sealed class SlabTests : MemoryFixture
         Assert.That(SlabHeap.Free(client), Is.True);
         Assert.That(slab.Return(policy.LastReturned), Is.True);
         slab.Dispose();
+
+        // A lie costs its client nothing: the default policy serves.
+        void ExpectRefusal(int size, string what)
+        {
+            long faults = SlabHeap.PolicyFaults;
+            HeapSlot served = SlabHeap.TryAllocate(size)!.Value;
+            Assert.That(SlabHeap.PolicyFaults, Is.EqualTo(faults + 1), what);
+            Assert.That(served.Slab, Is.Not.SameAs(slab), what);
+            Assert.That(SlabHeap.Free(served), Is.True);
+            Assert.That(policy.LastReturned.Slab, Is.Null, "it goes back to the policy that chose it");
+        }
+    }
+
+    [Test]
+    public void Slab_allocator_that_throws_again_and_again_is_deposed()
+    {
+        var policy = new ThrowingAllocator();
+        SlabHeap.Inject(policy);
+        for (int i = 0; i < 3 * SlabHeap.MostPolicyFaults; i++) Assert.That(SlabHeap.Free(SlabHeap.TryAllocate(8)!.Value), Is.True);
+        Assert.That(policy.Calls, Is.EqualTo(SlabHeap.MostPolicyFaults));
+    }
+
+    [Test]
+    public void Torn_and_forged_values_give_no_access()
+    {
+        // A HeapSlot is two words; a race can pair the slab of one with the token of another.
+        Slab slab = Slab.TryCreate(64)!, other = Slab.TryCreate(64)!;
+        Assert.That(slab.TryTake(out HeapSlot mine) && other.TryTake(out HeapSlot _), Is.True);
+        Assert.That(other.TryTake(out HeapSlot second), Is.True);
+        HeapSlot[] forged = [new(slab, second.Token), new(other, mine.Token), new(slab, 0), new(slab, ulong.MaxValue), new(slab, mine.Token + 8), new(slab, mine.Token ^ 1), new(slab, mine.Token | 4)];
+        foreach (HeapSlot slot in forged)
+        {
+            Assert.That(slot.IsValid, Is.False);
+            Assert.That(() => slot.Write(0, [1]), Throws.TypeOf<ObjectDisposedException>());
+            Assert.That(() => slot.Read(0, new byte[1]), Throws.TypeOf<ObjectDisposedException>());
+            Assert.That(SlabHeap.Free(slot), Is.False);
+            Assert.That(slab.Return(slot) || other.Return(slot), Is.False);
+        }
+        Assert.That(slab.Return(mine), Is.True);
+        slab.Dispose();
+    }
+
+    [Test]
+    public void Tokens_are_never_used_twice()
+    {
+        var seen = new HashSet<ulong>();
+        for (int round = 0; round < 3; round++)
+        {
+            using Slab slab = Slab.TryCreate(2048)!;
+            for (int i = 0; i < 2000; i++)
+            {
+                slab.TryTake(out HeapSlot slot);
+                Assert.That(seen.Add(slot.Token), Is.True);
+                Assert.That(slab.Return(slot), Is.True);
+                Assert.That(slot.IsValid, Is.False);
+            }
+        }
+    }
+
+    [Test]
+    public void Copies_that_race_with_a_free_see_their_slot_or_an_exception()
+    {
+        // Every slot holds one value in all bytes; a copy that saw a mixture, or another's value, saw somebody else's slot.
+        var stop = new CancellationTokenSource();
+        HeapSlot current = SlabHeap.TryAllocate(512)!.Value;
+        object gate = new();
+        int reads = 0, mixtures = 0;
+        var reader = new Thread(() =>
+        {
+            byte[] bytes = new byte[512];
+            while (!stop.IsCancellationRequested)
+            {
+                HeapSlot slot;
+                lock (gate) slot = current;
+                try
+                {
+                    slot.Read(0, bytes);
+                    if (bytes.AsSpan().IndexOfAnyExcept(bytes[0]) >= 0) mixtures++;
+                    reads++;
+                }
+                catch (ObjectDisposedException)
+                {
+                    // Freed meanwhile.
+                }
+            }
+        });
+        Exception? failure = null;
+        reader.Start();
+        try
+        {
+            byte[] bytes = new byte[512];
+            for (int i = 0; i < 30000 || reads < 100; i++)
+            {
+                HeapSlot old = current;
+                Assert.That(SlabHeap.Free(old), Is.True);
+                HeapSlot next = SlabHeap.TryAllocate(512)!.Value;
+                Array.Fill(bytes, (byte)i);
+                next.Write(0, bytes);
+                lock (gate) current = next;
+            }
+        }
+        catch (Exception problem)
+        {
+            failure = problem;
+        }
+        stop.Cancel();
+        reader.Join();
+        Assert.That((failure, mixtures), Is.EqualTo(((Exception?)null, 0)));
     }
 
     [Test]

@@ -25,11 +25,19 @@ internal static unsafe class FrameReserve
     private static int s_lock;
     private static ulong s_freePages;
     private static ulong s_totalPages;
+    private static ulong s_lowWater;
 
     public static FrameMeta* Metas => s_metas;
     public static ulong Count => s_count;
     public static ulong FreePages => s_freePages;
     public static ulong TotalPages => s_totalPages;
+
+    /// <summary>Fewer free pages than this, and every allocation notes the event that makes managed code refill the reserve. 0: never.</summary>
+    public static ulong LowWater
+    {
+        get => Volatile.Read(ref s_lowWater);
+        set => Volatile.Write(ref s_lowWater, value);
+    }
 
     /// <summary>Takes over a zeroed metadata array: every page is Reserved until a range is added.</summary>
     public static void Initialize(FrameMeta* metas, ulong count)
@@ -38,6 +46,7 @@ internal static unsafe class FrameReserve
         s_count = count;
         s_freePages = 0;
         s_totalPages = 0;
+        s_lowWater = 0;
         s_lock = 0;
         for (int i = 0; i <= MaxOrder; i++) s_heads.First[i] = 0;
     }
@@ -67,6 +76,7 @@ internal static unsafe class FrameReserve
         if (at > MaxOrder)
         {
             Unlock();
+            if (s_lowWater != 0) ReserveEvents.NoteLow();
             return 0;
         }
         ulong pfn = s_heads.First[at] - 1;
@@ -88,7 +98,9 @@ internal static unsafe class FrameReserve
         }
         s_metas[pfn].Order = order;
         s_freePages -= 1UL << order;
+        bool isLow = s_freePages < s_lowWater;
         Unlock();
+        if (isLow) ReserveEvents.NoteLow();
         return pfn << 12;
     }
 
