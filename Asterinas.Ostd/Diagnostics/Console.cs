@@ -1,10 +1,11 @@
 using System;
 using System.Text;
 using Asterinas.Ostd.Arch;
+using Asterinas.Ostd.Interrupts;
 
 namespace Asterinas.Ostd.Diagnostics;
 
-/// <summary>The early console: COM1, polled. Writing never blocks on anything but the wire.</summary>
+/// <summary>The early console: COM1. Writing never blocks on anything but the wire.</summary>
 public static class KernelConsole
 {
     /// <summary>Writes bytes as they are.</summary>
@@ -48,4 +49,21 @@ public static class KernelConsole
 
     /// <summary>A received byte, or -1 when none has come. Never blocks.</summary>
     public static int Read() => Machine.ConsoleRead();
+
+    /// <summary>Calls a bottom half when bytes have come; it reads until <see cref="Read"/> has no more. False when there is no interrupt for it, or it is taken.</summary>
+    /// <param name="onInput">Runs at safe points.</param>
+    public static bool TryListen(Action onInput)
+    {
+        const int IsaLine = 4;
+        ArgumentNullException.ThrowIfNull(onInput);
+        if (IrqLine.TryAllocate() is not { } line) return false;
+        line.SetBottomHalf(onInput);
+        if (!line.TryRouteIsa(IsaLine))
+        {
+            line.Dispose();
+            return false;
+        }
+        Machine.ConsoleEnableInput();
+        return true;
+    }
 }

@@ -42,13 +42,17 @@ public static class Log
         set => s_consoleLevel = value is >= 0 and <= 8 ? value : throw new ArgumentOutOfRangeException(nameof(value));
     }
 
+    /// <summary>Gets every line, whatever the console shows: level, microseconds since boot, text. Must not block, log or throw. Null: nobody keeps them.</summary>
+    public static Action<LogLevel, ulong, string>? Recorder { get; set; }
+
     /// <summary>Writes a line at a level.</summary>
     /// <param name="level">Severity.</param>
     /// <param name="message">The text, without a line feed.</param>
     public static void Write(LogLevel level, string message)
     {
-        if ((int)level >= s_consoleLevel) return;
         ulong microseconds = Machine.MonotonicNs() / 1000;
+        Recorder?.Invoke(level, microseconds, message);
+        if ((int)level >= s_consoleLevel) return;
         KernelConsole.WriteLine(string.Create(CultureInfo.InvariantCulture, $"[{microseconds / 1000000,5}.{microseconds % 1000000:D6}] {message}"));
     }
 

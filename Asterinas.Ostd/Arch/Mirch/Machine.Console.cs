@@ -21,6 +21,11 @@ internal static unsafe partial class Machine
         lock (s_consoleInput) return s_consoleInput.TryDequeue(out byte value) ? value : -1;
     }
 
+    /// <summary>What is typed interrupts on ISA line 4 from now on.</summary>
+    public static void ConsoleEnableInput() => s_consoleInterrupts = true;
+
+    private static bool s_consoleInterrupts;
+
     /// <summary>Takes what was written since the last call.</summary>
     public static string TakeConsoleOutput()
     {
@@ -39,5 +44,8 @@ internal static unsafe partial class Machine
         {
             foreach (byte value in Encoding.UTF8.GetBytes(text)) s_consoleInput.Enqueue(value);
         }
+        if (!s_consoleInterrupts) return;
+        SetInterruptLine(4, true);
+        SetInterruptLine(4, false);
     }
 }

@@ -123,6 +123,7 @@ internal static unsafe class Machine
 
     [DllImport(Library, EntryPoint = "ostd_console_write")] public static extern void ConsoleWrite(byte* text, nuint length);
     [DllImport(Library, EntryPoint = "ostd_console_read"), SuppressGCTransition] public static extern int ConsoleRead();
+    [DllImport(Library, EntryPoint = "ostd_console_enable_input"), SuppressGCTransition] public static extern void ConsoleEnableInput();
     [DllImport(Library, EntryPoint = "ostd_boot_info"), SuppressGCTransition] public static extern BootInfoData* BootInfo();
     [DllImport(Library, EntryPoint = "ostd_gc_memory_counter"), SuppressGCTransition] public static extern long GcMemoryCounter(int index);
     [DllImport(Library, EntryPoint = "ostd_symbol_name"), SuppressGCTransition] public static extern int SymbolName(ulong address, byte* buffer, int capacity);

@@ -28,9 +28,29 @@ internal static unsafe class Console
     [RuntimeExport("ostd_console_write")]
     public static void Write(byte* text, nuint length)
     {
+        if (s_absent) return;
         Lock();
-        for (nuint i = 0; i < length; i++) Put(text[i]);
+        // An empty FIFO takes 16 bytes without another look (16550A).
+        const int FifoBytes = 16;
+        int room = 0;
+        for (nuint i = 0; i < length; i++)
+        {
+            if (room == 0)
+            {
+                while ((X64.In8(LineStatus) & 0x20) == 0) X64.Pause();
+                room = FifoBytes;
+            }
+            X64.Out8(Port, text[i]);
+            room--;
+        }
         Unlock();
+    }
+
+    /// <summary>Received bytes interrupt on ISA line 4 from now on.</summary>
+    [RuntimeExport("ostd_console_enable_input")]
+    public static void EnableInput()
+    {
+        if (!s_absent) X64.Out8(Port + 1, 0x01);
     }
 
     /// <summary>One received byte, or -1: polled input.</summary>
@@ -74,13 +94,6 @@ internal static unsafe class Console
 
     /// <summary>A panicking CPU takes the console from whoever holds it.</summary>
     public static void Break() => Volatile.Write(ref s_lock, 0);
-
-    private static void Put(byte value)
-    {
-        if (s_absent) return;
-        while ((X64.In8(LineStatus) & 0x20) == 0) X64.Pause();
-        X64.Out8(Port, value);
-    }
 
     private static void Lock()
     {

@@ -1,0 +1,16 @@
+namespace Asterinas.Services.Syscalls;
+
+/// <summary>The families of system calls.</summary>
+internal sealed partial class SyscallTable
+{
+    /// <summary>Fills the table. Called once at boot.</summary>
+    public static void Initialize()
+    {
+        FutexSyscalls.Register();
+        KernelLogSyscalls.Register();
+        MemorySyscalls.Register();
+        PipeSyscalls.Register();
+        PollSyscalls.Register();
+        RandomSyscalls.Register();
+    }
+}
