@@ -469,7 +469,9 @@ int main(int argc, char **argv, char **envp)
     {
         for (struct test_entry *entry = test_entries; entry != NULL; entry = entry->next)
         {
-            if (strcmp(entry->name, entry_name) == 0) return entry->run(argc, argv, envp);
+            if (strcmp(entry->name, entry_name) != 0) continue;
+            test_name = entry_name;
+            return entry->run(argc, argv, envp);
         }
         return 127;
     }
