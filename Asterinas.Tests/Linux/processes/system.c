@@ -60,28 +60,6 @@ CASE(sysinfo_is_plausible)
     FAILS(syscall(SYS_sysinfo, unmapped_address()), EFAULT);
 }
 
-CASE(sysinfo_sees_memory_being_used)
-{
-    struct sysinfo before, after;
-    OK(sysinfo(&before));
-    size_t size = 64 << 20;
-    char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    CHECK(memory != MAP_FAILED);
-    bool seen = false;
-    // Others use and free memory too: the difference shows in one of a few tries.
-    for (int i = 0; i < 20 && !seen; i++)
-    {
-        OK(sysinfo(&after));
-        seen = before.freeram * before.mem_unit > after.freeram * after.mem_unit + size / 2;
-        if (seen) break;
-        OK(munmap(memory, size));
-        sleep_ms(20);
-        OK(sysinfo(&before));
-        memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    }
-    CHECK(seen);
-}
-
 CASE(times_counts_ticks_of_the_process_and_of_reaped_children)
 {
     struct tms now;
