@@ -350,11 +350,7 @@ CASE(red_zone_below_the_stack_pointer_is_kept)
     struct sigaction action = {.sa_handler = uses_vectors};
     OK(sigaction(SIGUSR1, &action, NULL));
     pid_t child = CHILD({
-        for (int i = 0; i < 300; i++)
-        {
-            OK(kill(parent, SIGUSR1));
-            sched_yield();
-        }
+        while (kill(parent, SIGUSR1) == 0) sched_yield();
     });
     while (count < 100)
     {
@@ -365,8 +361,9 @@ CASE(red_zone_below_the_stack_pointer_is_kept)
                          :
                          : "rax", "rcx", "memory", "cc");
         EQUAL(broken, 0);
-        if (waitpid(child, NULL, WNOHANG) == child) break;
     }
+    OK(kill(child, SIGKILL));
+    REAP_SIGNAL(child, SIGKILL);
 }
 
 static volatile int direction_inside;
