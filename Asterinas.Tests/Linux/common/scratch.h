@@ -150,11 +150,7 @@ static inline pid_t interrupter(int number)
     pid_t target = getpid();
     return CHILD({
         until_asleep(target);
-        for (;;)
-        {
-            kill(target, number);
-            sleep_ms(20);
-        }
+        while (kill(target, number) == 0) sleep_ms(20);
     });
 }
 
