@@ -41,12 +41,10 @@ CASE(session_TIOCSCTTY_gives_a_leader_its_terminal)
         local_flags(tty, ECHO, 0);
         type(tty, "hello");
         EXPECT(pty.master, "hello");
-        char name[64];
         EQUAL(tcgetpgrp(tty), getpid());
         // A second terminal is refused.
         struct pair other = open_pair();
         FAILS(ioctl(other.slave, TIOCSCTTY, 0), EPERM);
-        (void)name;
     });
 }
 
