@@ -61,6 +61,22 @@ internal sealed partial class AddressSpace
     /// <summary>One more process uses it.</summary>
     public void AddUser() => Interlocked.Increment(ref _users);
 
+    /// <summary>One more user, unless the last one is gone: for those who look at another process' memory.</summary>
+    public bool TryAddUser()
+    {
+        int users = Volatile.Read(ref _users);
+        while (users > 0)
+        {
+            int seen = Interlocked.CompareExchange(ref _users, users + 1, users);
+            if (seen == users) return true;
+            users = seen;
+        }
+        return false;
+    }
+
+    /// <summary>Whether somebody uses it.</summary>
+    public bool IsAlive => Volatile.Read(ref _users) > 0;
+
     /// <summary>One user less; the last one unmaps everything. Called by the user itself, which no longer runs in it.</summary>
     public void Release()
     {

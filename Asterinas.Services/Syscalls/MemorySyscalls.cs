@@ -337,11 +337,23 @@ internal static class MemorySyscalls
         if (error == Errno.None) error = UserSegments.Read(thread.Memory, a.Address(3), remote);
         if (error != Errno.None) return -(long)error;
         AddressSpace other = target.Memory;
+        if (!other.TryAddUser()) return -(long)Errno.ESRCH;
+        try
+        {
+            return Transfer(thread.Memory, other, local, remote, isWrite);
+        }
+        finally
+        {
+            other.Release();
+        }
+    }
+
+    private static long Transfer(AddressSpace own, AddressSpace other, UserSegment[] local, UserSegment[] remote, bool isWrite)
+    {
         Span<byte> buffer = stackalloc byte[512];
         long done = 0;
-        var ours = new IoSink(thread.Memory, local);
-        var source = new IoSource(isWrite ? thread.Memory : other, isWrite ? local : remote);
-        var sink = isWrite ? new IoSink(other, remote) : ours;
+        var source = new IoSource(isWrite ? own : other, isWrite ? local : remote);
+        var sink = new IoSink(isWrite ? other : own, isWrite ? remote : local);
         while (source.Remaining > 0 && sink.Remaining > 0)
         {
             int want = (int)Math.Min(buffer.Length, Math.Min(source.Remaining, sink.Remaining));
