@@ -163,7 +163,7 @@ public sealed unsafe class Task
     }
 
     /// <summary>
-    /// Asks the task to leave an interruptible wait, now or the next time it enters one. <see cref="ClearInterrupt"/> takes it back.
+    /// Asks the task to leave an interruptible wait, now or the next time it enters one, and user mode soon. <see cref="ClearInterrupt"/> takes it back.
     /// </summary>
     public void Interrupt() => Signal(SignalInterrupt);
 
@@ -205,6 +205,8 @@ public sealed unsafe class Task
     {
         Interlocked.Or(ref PendingSignals, bits);
         Waiter.OnSignal();
+        // One that is in user mode on another CPU comes back to look.
+        if (State == TaskState.Running && !ReferenceEquals(this, Current)) Scheduler.RequestReschedule(Machine.ThreadOnCpu(Thread));
     }
 
     /// <summary>The task of a thread that the runtime started. Such threads live as long as the kernel.</summary>

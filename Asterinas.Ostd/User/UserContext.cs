@@ -105,6 +105,9 @@ public sealed unsafe class UserContext
     /// <summary>Bytes of the XSAVE image in standard format on this machine (SDM vol. 1 §13.4).</summary>
     public static int ExtendedStateBytes { get; } = (int)Math.Max(Machine.XsaveBytes(), HeaderOffset + HeaderBytes);
 
+    /// <summary>The components of the extended state that are switched on (XCR0).</summary>
+    public static ulong ExtendedStateMask { get; } = Machine.XsaveMask();
+
     /// <summary>A general register.</summary>
     /// <param name="register">Which one.</param>
     /// <exception cref="ArgumentOutOfRangeException">There is no such register.</exception>

@@ -62,6 +62,50 @@ internal sealed class PidNamespace
     /// <summary>The process with number 1; its end ends the namespace.</summary>
     public Process? Init { get; set; }
 
+    private int _processes;
+    private int _isDying;
+    private readonly WaitQueue _emptyQueue = new();
+
+    /// <summary>Whether its init has ended: no new processes, and those that end are not waited for.</summary>
+    public bool IsDying
+    {
+        get => System.Threading.Volatile.Read(ref _isDying) != 0;
+        set => System.Threading.Volatile.Write(ref _isDying, value ? 1 : 0);
+    }
+
+    /// <summary>A process was born in it: it counts here and in all namespaces above.</summary>
+    public void OnBorn()
+    {
+        for (PidNamespace? at = this; at is not null; at = at.Parent) System.Threading.Interlocked.Increment(ref at._processes);
+    }
+
+    /// <summary>A process is gone for good.</summary>
+    public void OnReaped()
+    {
+        for (PidNamespace? at = this; at is not null; at = at.Parent)
+        {
+            if (System.Threading.Interlocked.Decrement(ref at._processes) <= 1) at._emptyQueue.WakeAll();
+        }
+    }
+
+    /// <summary>Processes in it, zombies included.</summary>
+    public int ProcessCount => System.Threading.Volatile.Read(ref _processes);
+
+    /// <summary>Waits until only its init is left. All others have been killed: the wait ends.</summary>
+    public void WaitUntilAlone() => _emptyQueue.WaitBounded(this, static space => space.ProcessCount <= 1, ulong.MaxValue);
+
+    /// <summary>All processes in it, those of nested namespaces included. Under the tree lock.</summary>
+    public List<Process> Processes()
+    {
+        var found = new List<Process>();
+        using SpinLock.Guard guard = _lock.Lock();
+        foreach (Pid pid in _pids.Values)
+        {
+            if (pid.Process is { } process) found.Add(process);
+        }
+        return found;
+    }
+
     /// <summary>The number given last, for /proc/loadavg.</summary>
     public int Last => System.Threading.Volatile.Read(ref _last);
 
@@ -76,17 +120,19 @@ internal sealed class PidNamespace
     }
 
     /// <summary>A new number on this level and all above. EAGAIN when one of them is full.</summary>
-    public Result<Pid> Allocate()
+    /// <param name="wanted">clone3(2)'s set_tid: the numbers from the innermost level outwards; empty for any. EEXIST when one is taken, EINVAL when it is out of range.</param>
+    public Result<Pid> Allocate(System.ReadOnlySpan<int> wanted = default)
     {
         var numbers = new int[Level + 1];
         var pid = new Pid(this, numbers);
         for (PidNamespace? at = this; at is not null; at = at.Parent)
         {
-            int number = at.Insert(pid);
+            int wish = Level - at.Level < wanted.Length ? wanted[Level - at.Level] : 0;
+            int number = wish == 0 ? at.Insert(pid) : at.InsertAt(pid, wish);
             if (number == 0)
             {
                 for (PidNamespace? done = this; !ReferenceEquals(done, at); done = done!.Parent) done!.Remove(numbers[done.Level]);
-                return Errno.EAGAIN;
+                return wish == 0 ? Errno.EAGAIN : Errno.EEXIST;
             }
             numbers[at.Level] = number;
         }
@@ -128,6 +174,12 @@ internal sealed class PidNamespace
             if (_pids.TryAdd(_last, pid)) return _last;
         }
         return 0;
+    }
+
+    private int InsertAt(Pid pid, int number)
+    {
+        using SpinLock.Guard guard = _lock.Lock();
+        return _pids.TryAdd(number, pid) ? number : 0;
     }
 
     private void Remove(int number)

@@ -76,6 +76,9 @@ internal sealed partial class Thread
     /// <summary>Where to write 0 and wake a futex when the thread ends (man 2 set_tid_address).</summary>
     public ulong ClearChildTid { get; set; }
 
+    /// <summary>What it does in the kernel before it first goes to user mode: of the kernel's own processes; null for nothing.</summary>
+    internal System.Action<Thread>? Prologue;
+
     /// <summary>Starts the task of the thread.</summary>
     /// <param name="schedulerData">For the scheduling policy.</param>
     /// <returns>ENOMEM or None.</returns>
@@ -92,25 +95,37 @@ internal sealed partial class Thread
 
     private void Run()
     {
-        _task = Task.Current;
+        Volatile.Write(ref _task, Task.Current);
+        OnStart();
+        Prologue?.Invoke(this);
+        Prologue = null;
+        if (HasWork) DoWork();
         while (!IsEnding)
         {
             switch (UserMode.Execute(Context, Memory.Space))
             {
                 case ReturnReason.UserSyscall:
                     SyscallTable.Dispatch(this);
+                    _lastInstruction = Context.InstructionPointer;
+                    // ERESTARTSYS to ERESTART_RESTARTBLOCK: what becomes of the call is decided with the signal that interrupted it.
+                    if ((ulong)(Context.SyscallResult + (long)Errno.ERESTART_RESTARTBLOCK) <= Errno.ERESTART_RESTARTBLOCK - Errno.ERESTARTSYS) OnInterruptedCall();
                     break;
                 case ReturnReason.UserException:
                     OnException(Context.Exception);
                     break;
                 case ReturnReason.KernelEvent:
-                    Task.YieldIfNeeded();
+                    OnKernelEvent();
                     break;
             }
             if (HasWork) DoWork();
             SyscallNumber = -1;
         }
         OnEnd();
+    }
+
+    private void OnInterruptedCall()
+    {
+        if (SyscallNumber >= 0) Notify(Work.Restart);
     }
 
     /// <summary>A system call threw: a defect of this kernel. The process ends, the system goes on.</summary>

@@ -1,0 +1,13 @@
+using Asterinas.Services.Processes.Exec;
+
+namespace Asterinas.Services.Processes;
+
+/// <summary>What exec changes in a thread.</summary>
+internal sealed partial class Thread
+{
+    internal void ApplyExec(in ExecRights rights)
+    {
+        Credentials = rights.Credentials;
+        if (rights.IsSecure) ParentDeathSignal = 0;
+    }
+}
