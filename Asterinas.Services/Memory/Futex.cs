@@ -231,12 +231,11 @@ internal static partial class Futex
         };
     }
 
-    /// <summary>A thread with CLONE_CHILD_CLEARTID ends: its word becomes 0 and one waiter wakes (man 2 set_tid_address). May block.</summary>
-    public static void WakeAtExit(AddressSpace space, ulong address)
+    /// <summary>Wakes waiters at a word that the kernel itself changed: those who know it as private, and those who know it as shared. May block.</summary>
+    public static void WakeWord(AddressSpace space, ulong address, int most)
     {
-        if (space.Write(new UserAddress(address), 0u) != Errno.None) return;
-        if (GetKey(space, address, false, Access.Write, out FutexKey key) == Errno.None) Wake(key, 1);
-        Wake(new FutexKey(space, address), 1);
+        int woken = Wake(new FutexKey(space, address), most);
+        if (woken < most && GetKey(space, address, false, Access.Read, out FutexKey shared) == Errno.None) Wake(shared, most - woken);
     }
 
     private static Errno Enqueue(AddressSpace space, FutexWaiter waiter, ulong address, uint value)

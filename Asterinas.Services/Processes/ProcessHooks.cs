@@ -17,9 +17,7 @@ internal static class ProcessHooks
     }
 
     /// <summary>Wakes who waits for a futex word that the kernel has changed.</summary>
-    public static void WakeFutex(AddressSpace memory, ulong address, int count)
-    {
-    }
+    public static void WakeFutex(AddressSpace memory, ulong address, int count) => Futex.WakeWord(memory, address, count);
 
     /// <summary>CLONE_NEWNS: a copy of all mounts.</summary>
     public static Result<MountNamespace> CopyMounts(MountNamespace space, Thread thread) => Errno.EINVAL;
