@@ -1,4 +1,3 @@
-using System;
 using System.Threading;
 
 namespace Asterinas.Services.Vfs;
@@ -13,6 +12,7 @@ internal sealed class Dentry
     private byte[] _name;
     private Inode? _inode;
     private int _mountCount;
+    private static int s_lastId;
 
     internal Dentry(Dentry? parent, byte[] name, Inode? inode)
     {
@@ -53,6 +53,8 @@ internal sealed class Dentry
 
     // ---- links of the cache's hash table
 
+    // Tells directories apart in hashes of names; never 0.
+    internal readonly uint Id = (uint)Interlocked.Increment(ref s_lastId) * 0x9E3779B1U | 1;
     internal Dentry? HashNext;
     internal uint Hash;
     internal bool IsCached;

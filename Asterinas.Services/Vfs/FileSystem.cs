@@ -1,3 +1,5 @@
+using System.Threading;
+
 namespace Asterinas.Services.Vfs;
 
 /// <summary>Numbers of statfs(2).</summary>
@@ -18,7 +20,7 @@ internal abstract class FileSystem
     public abstract Inode Root { get; }
 
     /// <summary>st_dev of its inodes: one of major 0 for those without a device.</summary>
-    public DeviceNumber Device { get; } = new(0, System.Threading.Interlocked.Increment(ref s_lastAnonymous));
+    public DeviceNumber Device { get; } = new(0, Interlocked.Increment(ref s_lastAnonymous));
 
     /// <summary>What it was mounted from, for /proc/mounts.</summary>
     public string Source { get; init; } = "none";
@@ -31,8 +33,29 @@ internal abstract class FileSystem
     public virtual FileSystemStatistics Statistics => new(4096, 0, 0, 0, 0, 0, 255);
 
     /// <summary>The dentry of the root, made once.</summary>
-    public Dentry RootDentry => _rootDentry ??= Dentry.CreateRoot(Root);
+    public Dentry RootDentry => Volatile.Read(ref _rootDentry) ?? Interlocked.CompareExchange(ref _rootDentry, Dentry.CreateRoot(Root), null) ?? _rootDentry!;
     private Dentry? _rootDentry;
+    private int _mounts;
+
+    /// <summary>It is mounted once more.</summary>
+    public void AddMount() => Interlocked.Increment(ref _mounts);
+
+    /// <summary>A mount of it is gone, and everybody who used it; the last one ends the file system.</summary>
+    public void DropMount()
+    {
+        if (Interlocked.Decrement(ref _mounts) != 0) return;
+        Sync();
+        DentryCache.Forget(this);
+        OnUnmounted();
+    }
+
+    /// <summary>Nobody can reach it any more: it gives its memory or its device back.</summary>
+    protected virtual void OnUnmounted()
+    {
+    }
+
+    /// <summary>Changes options (mount(2) with MS_REMOUNT). EINVAL for those that it does not know.</summary>
+    public virtual Errno Remount(string options) => Errno.None;
 
     /// <summary>Writes everything to the device.</summary>
     public virtual Errno Sync() => Errno.None;

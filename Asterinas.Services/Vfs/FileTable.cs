@@ -19,6 +19,8 @@ internal sealed class FileTable
     {
         public OpenFile? File;
         public bool CloseOnExec;
+        // A number promised to an open(2) that is under way.
+        public bool IsReserved;
     }
 
     private readonly SpinLock _lock = new("file table");
@@ -47,10 +49,17 @@ internal sealed class FileTable
         {
             OpenFile? file = _slots[i].File;
             _slots[i] = default;
-            if (file is null) continue;
-            file.Flush(thread);
-            file.Release();
+            if (file is not null) Close(file, thread);
         }
+    }
+
+    /// <summary>What closing a descriptor does to its file: POSIX locks of this table on it go, whoever else has it open (man 2 fcntl).</summary>
+    public Errno Close(OpenFile file, Thread thread)
+    {
+        file.Inode.Locks?.ReleaseOwner(this);
+        Errno error = file.Flush(thread);
+        file.Release();
+        return error;
     }
 
     /// <summary>
@@ -80,20 +89,26 @@ internal sealed class FileTable
     /// <param name="from">The least number.</param>
     public Result<int> Add(OpenFile file, bool closeOnExec, ulong limit, int from = 0)
     {
+        Result<int> number = Reserve(limit, from);
+        if (number.IsOk) Install(number.Value, file, closeOnExec);
+        return number;
+    }
+
+    /// <summary>Promises the lowest free descriptor to a file that is still to be opened: <see cref="Install"/> or <see cref="Cancel"/> follows. EMFILE.</summary>
+    public Result<int> Reserve(ulong limit, int from = 0)
+    {
         int most = (int)Math.Min(limit, int.MaxValue);
-        if (from >= most) return Errno.EMFILE;
         while (true)
         {
             int capacity;
             using (SpinLock.Guard guard = _lock.Lock())
             {
                 int at = Math.Max(from, _firstFree);
-                while (at < _slots.Length && _slots[at].File is not null) at++;
+                while (at < _slots.Length && (_slots[at].File is not null || _slots[at].IsReserved)) at++;
                 if (at >= most) return Errno.EMFILE;
                 if (at < _slots.Length)
                 {
-                    _slots[at].CloseOnExec = closeOnExec;
-                    Volatile.Write(ref _slots[at].File, file);
+                    _slots[at].IsReserved = true;
                     if (from <= _firstFree) _firstFree = at + 1;
                     return at;
                 }
@@ -103,7 +118,24 @@ internal sealed class FileTable
         }
     }
 
-    /// <summary>dup2(2), dup3(2): puts the file at a number, and returns what was there for the caller to flush and release. EBADF beyond the limit.</summary>
+    /// <summary>Gives a promised descriptor to a file; the table takes the caller's reference over.</summary>
+    public void Install(int descriptor, OpenFile file, bool closeOnExec)
+    {
+        using SpinLock.Guard guard = _lock.Lock();
+        _slots[descriptor].IsReserved = false;
+        _slots[descriptor].CloseOnExec = closeOnExec;
+        Volatile.Write(ref _slots[descriptor].File, file);
+    }
+
+    /// <summary>Takes the promise of a descriptor back.</summary>
+    public void Cancel(int descriptor)
+    {
+        using SpinLock.Guard guard = _lock.Lock();
+        _slots[descriptor].IsReserved = false;
+        _firstFree = Math.Min(_firstFree, descriptor);
+    }
+
+    /// <summary>dup2(2), dup3(2): puts the file at a number, and returns what was there for the caller to close. EBADF beyond the limit, EBUSY when an open(2) is about to use it.</summary>
     public Errno Replace(int descriptor, OpenFile file, bool closeOnExec, ulong limit, out OpenFile? old)
     {
         old = null;
@@ -114,6 +146,7 @@ internal sealed class FileTable
             {
                 if (descriptor < _slots.Length)
                 {
+                    if (_slots[descriptor].IsReserved) return Errno.EBUSY;
                     old = _slots[descriptor].File;
                     _slots[descriptor].CloseOnExec = closeOnExec;
                     Volatile.Write(ref _slots[descriptor].File, file);
@@ -124,7 +157,7 @@ internal sealed class FileTable
         }
     }
 
-    /// <summary>Takes a file out; null when the descriptor is not open. The caller flushes and releases it.</summary>
+    /// <summary>Takes a file out; null when the descriptor is not open. The caller closes it (<see cref="Close"/>).</summary>
     public OpenFile? Remove(int descriptor)
     {
         using SpinLock.Guard guard = _lock.Lock();
@@ -171,8 +204,13 @@ internal sealed class FileTable
             using SpinLock.Guard guard = _lock.Lock();
             if (slots.Length < _slots.Length) continue;
             Array.Copy(_slots, slots, _slots.Length);
-            foreach (ref Slot slot in slots.AsSpan()) slot.File?.AddReference();
-            return new FileTable(slots, _firstFree);
+            foreach (ref Slot slot in slots.AsSpan())
+            {
+                slot.File?.AddReference();
+                slot.IsReserved = false;
+            }
+            // Numbers promised in the original are free in the copy.
+            return new FileTable(slots, 0);
         }
     }
 
@@ -182,9 +220,7 @@ internal sealed class FileTable
         for (int i = 0; i < _slots.Length; i++)
         {
             if (_slots[i].File is null || !_slots[i].CloseOnExec) continue;
-            OpenFile? file = Remove(i);
-            file?.Flush(thread);
-            file?.Release();
+            if (Remove(i) is { } file) Close(file, thread);
         }
     }
 

@@ -17,7 +17,7 @@ namespace Asterinas.Services.Vfs;
 /// </code>
 /// LOCK ORDER: directory locks (ancestors first), a file's lock, an address space, the page cache.
 /// </summary>
-internal abstract class Inode
+internal abstract partial class Inode
 {
     private readonly SpinLock _metadata = new("inode metadata");
     private int _mode;
@@ -61,12 +61,23 @@ internal abstract class Inode
     public InodeWatches? Watches;
     /// <summary>POSIX and flock locks; made with the first lock.</summary>
     public FileLocks? Locks;
+    /// <summary>Whether it may get a name though it has none (O_TMPFILE). Under the lock of the directory.</summary>
+    public bool IsLinkable;
     /// <summary>What hangs on the inode while it is in use: a FIFO's pipe, the socket bound to it. Changed by compare-and-swap.</summary>
     public object? Attachment;
 
     public Timestamp AccessTime { get { using SpinLock.Guard guard = _metadata.Lock(); return _accessTime; } }
     public Timestamp ModifyTime { get { using SpinLock.Guard guard = _metadata.Lock(); return _modifyTime; } }
     public Timestamp ChangeTime { get { using SpinLock.Guard guard = _metadata.Lock(); return _changeTime; } }
+
+    /// <summary>All three at once.</summary>
+    public void ReadTimes(out Timestamp access, out Timestamp modify, out Timestamp change)
+    {
+        using SpinLock.Guard guard = _metadata.Lock();
+        access = _accessTime;
+        modify = _modifyTime;
+        change = _changeTime;
+    }
 
     // ---- metadata
 
@@ -106,8 +117,10 @@ internal abstract class Inode
         using SpinLock.Guard guard = _metadata.Lock();
         // relatime: only when it is not newer than the last change, or a day old (man 8 mount).
         Timestamp now = Time.WallClock.Now;
-        if (_accessTime.Seconds <= _modifyTime.Seconds || _accessTime.Seconds <= _changeTime.Seconds || now.Seconds - _accessTime.Seconds >= 86400) _accessTime = now;
+        if (!IsAfter(_accessTime, _modifyTime) || !IsAfter(_accessTime, _changeTime) || now.Seconds - _accessTime.Seconds >= 86400) _accessTime = now;
     }
+
+    private static bool IsAfter(Timestamp a, Timestamp b) => a.Seconds > b.Seconds || (a.Seconds == b.Seconds && a.Nanoseconds > b.Nanoseconds);
 
     /// <summary>The contents changed.</summary>
     public void TouchModify()
@@ -138,6 +151,9 @@ internal abstract class Inode
 
     /// <summary>Makes an inode with a name that does not exist yet (the caller has looked). ENOSPC, EROFS, EPERM for a kind that the file system does not have. May block.</summary>
     public virtual Result<Inode> Create(ReadOnlySpan<byte> name, in NewInode attributes) => Errno.EPERM;
+
+    /// <summary>Makes a regular file without a name (O_TMPFILE). EOPNOTSUPP for a file system without. May block.</summary>
+    public virtual Result<Inode> CreateTemporary(in NewInode attributes) => Errno.EOPNOTSUPP;
 
     /// <summary>Gives an inode of the same file system another name. The caller has checked that it is no directory and the name is free.</summary>
     public virtual Errno Link(ReadOnlySpan<byte> name, Inode target) => Errno.EPERM;
@@ -172,7 +188,14 @@ internal abstract class Inode
     public virtual Result<VfsPath>? FollowMagicLink(Thread thread) => null;
 
     /// <summary>Opens it; permissions were checked. ENXIO for a socket or a device without driver. May block (FIFOs).</summary>
-    public virtual Result<OpenFile> Open(VfsPath path, OpenFlags flags, Thread thread) => Errno.ENXIO;
+    public virtual Result<OpenFile> Open(VfsPath path, OpenFlags flags, Thread thread) => Type switch
+    {
+        InodeType.Directory => new DirectoryFile(path, flags),
+        InodeType.CharacterDevice or InodeType.BlockDevice => Devices.DeviceRegistry.Open(Type, Device, path, flags, thread),
+        InodeType.Fifo => Ipc.Fifo.Open(this, path, flags, thread),
+        InodeType.SymbolicLink => Errno.ELOOP,
+        _ => Errno.ENXIO,
+    };
 
     /// <summary>Changes the size (truncate(2)); called with Lock held. EINVAL, EFBIG, ENOSPC.</summary>
     public virtual Errno Truncate(long size) => Errno.EINVAL;
@@ -183,17 +206,24 @@ internal abstract class Inode
     /// <summary>Asks more than mode bits tell, for kinds whose access depends on the caller (/proc). Null: mode bits decide.</summary>
     public virtual Errno? CheckPermission(Thread thread, Permission wanted) => null;
 
+    /// <summary>Attributes of a file system that keeps them in memory; made with the first one when asked to. Null for one that has none or overrides what follows.</summary>
+    protected virtual AttributeSet? Attributes(bool mustMake) => null;
+
+    /// <summary>Whether it has extended attributes at all: EOPNOTSUPP otherwise.</summary>
+    protected virtual bool HasAttributes => false;
+
     /// <summary>The attribute with a name. ENODATA, EOPNOTSUPP.</summary>
-    public virtual Result<byte[]> GetAttribute(ReadOnlySpan<byte> name) => Errno.EOPNOTSUPP;
+    public virtual Result<byte[]> GetAttribute(ReadOnlySpan<byte> name) => !HasAttributes ? Errno.EOPNOTSUPP : Attributes(false)?.Get(name) ?? Errno.ENODATA;
 
     /// <summary>Sets an attribute. EEXIST with create and present, ENODATA with replace and absent, ENOSPC, EOPNOTSUPP.</summary>
-    public virtual Errno SetAttribute(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value, bool mustCreate, bool mustExist) => Errno.EOPNOTSUPP;
+    public virtual Errno SetAttribute(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value, bool mustCreate, bool mustExist) =>
+        !HasAttributes ? Errno.EOPNOTSUPP : Attributes(true)!.Set(name, value, mustCreate, mustExist);
 
     /// <summary>Removes an attribute. ENODATA, EOPNOTSUPP.</summary>
-    public virtual Errno RemoveAttribute(ReadOnlySpan<byte> name) => Errno.EOPNOTSUPP;
+    public virtual Errno RemoveAttribute(ReadOnlySpan<byte> name) => !HasAttributes ? Errno.EOPNOTSUPP : Attributes(false)?.Remove(name) ?? Errno.ENODATA;
 
     /// <summary>Names of all attributes, each with a zero byte behind.</summary>
-    public virtual Result<byte[]> ListAttributes() => Array.Empty<byte>();
+    public virtual Result<byte[]> ListAttributes() => Attributes(false)?.List() ?? [];
 
     /// <summary>The last name and the last open file are gone.</summary>
     public virtual void Evict()

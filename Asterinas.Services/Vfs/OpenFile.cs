@@ -21,6 +21,7 @@ internal abstract class OpenFile
         // What stays with the open file (man 2 fcntl, F_GETFL).
         _flags = (int)(flags & ~(OpenFlags.Create | OpenFlags.Exclusive | OpenFlags.NoControllingTerminal | OpenFlags.Truncate | OpenFlags.CloseOnExec));
         path.Mount?.AddReference();
+        path.Dentry.Inode!.TryAddUse();
     }
 
     /// <summary>Where it was opened; a path without mount for what has no name (a pipe).</summary>
@@ -29,7 +30,8 @@ internal abstract class OpenFile
     public Inode Inode => Path.Dentry.Inode!;
 
     public OpenFlags Flags => (OpenFlags)Volatile.Read(ref _flags);
-    public bool IsReadable => (Flags & OpenFlags.AccessMask) != OpenFlags.WriteOnly && (Flags & OpenFlags.Path) == 0;
+    // Access mode 3 asks for both permissions and gives neither (man 2 open).
+    public bool IsReadable => (Flags & OpenFlags.AccessMask) is OpenFlags.ReadOnly or OpenFlags.ReadWrite && (Flags & OpenFlags.Path) == 0;
     public bool IsWritable => (Flags & OpenFlags.AccessMask) is OpenFlags.WriteOnly or OpenFlags.ReadWrite && (Flags & OpenFlags.Path) == 0;
     public bool IsNonBlocking => (Flags & OpenFlags.NonBlock) != 0;
 
@@ -66,8 +68,11 @@ internal abstract class OpenFile
     public void Release()
     {
         if (Interlocked.Decrement(ref _references) != 0) return;
-        Locks.OnRelease(this);
+        // A lock of flock(2) or OFD belongs to the open file and goes with it.
+        Inode.Locks?.ReleaseOwner(this);
+        if ((Flags & OpenFlags.Path) == 0) FileEvents.OnFile(Path.Dentry, IsWritable ? InodeEvents.CloseWrite : InodeEvents.CloseNoWrite);
         OnRelease();
+        Inode.DropUse();
         Path.Mount?.Release();
     }
 
@@ -78,6 +83,9 @@ internal abstract class OpenFile
 
     // ---- reading and writing
 
+    /// <summary>In place of a position: behind the last byte (RWF_APPEND).</summary>
+    public const long AtEnd = -1;
+
     /// <summary>Whether it has a position (lseek, pread).</summary>
     public virtual bool IsSeekable => false;
 
@@ -86,7 +94,7 @@ internal abstract class OpenFile
 
     /// <summary>Writes at a position; with O_APPEND at the end. EAGAIN, EFBIG, ENOSPC, EPIPE. May block.</summary>
     /// <param name="source">The bytes.</param>
-    /// <param name="position">Where; set to where it was written, for what is appended.</param>
+    /// <param name="position">Where, or <see cref="AtEnd"/>; set to where it was written, for what is appended.</param>
     public virtual Result<long> WriteAt(ref IoSource source, ref long position) => Errno.EINVAL;
 
     /// <summary>read(2): at the file's position, which moves. May block.</summary>
@@ -100,12 +108,12 @@ internal abstract class OpenFile
     }
 
     /// <summary>write(2): at the file's position, which moves. May block.</summary>
-    public Result<long> Write(ref IoSource source)
+    public Result<long> Write(ref IoSource source, bool mustAppend = false)
     {
         long position = 0;
         if (!IsSeekable) return WriteAt(ref source, ref position);
         using Mutex.Guard guard = _positionLock.Lock();
-        position = _position;
+        position = mustAppend ? AtEnd : _position;
         Result<long> result = WriteAt(ref source, ref position);
         if (result.IsOk) _position = position + result.Value;
         return result;
@@ -150,6 +158,12 @@ internal abstract class OpenFile
     /// <summary>Works with the position, and may move it.</summary>
     protected delegate Result<TResult> PositionAction<in TState, TResult>(OpenFile file, TState state, ref long position);
 
+    /// <summary>Runs a transfer at the file's position, which moves by what was transferred: for sendfile and its kin.</summary>
+    protected internal Mutex.Guard LockPosition() => _positionLock.Lock();
+
+    /// <summary>The position; under <see cref="LockPosition"/>.</summary>
+    protected internal ref long PositionLocked => ref _position;
+
     // ---- everything else
 
     /// <summary>getdents64(2): hands entries to a sink and moves. ENOTDIR for what is no directory.</summary>
@@ -157,6 +171,9 @@ internal abstract class OpenFile
 
     /// <summary>ioctl(2). ENOTTY for what it does not know. May block.</summary>
     public virtual Result<long> Control(Thread thread, uint command, ulong argument) => Errno.ENOTTY;
+
+    /// <summary>Commands of fcntl(2) that only some kinds know: F_SETPIPE_SZ and F_GETPIPE_SZ (EBADF elsewhere).</summary>
+    public virtual Result<long> ControlDescriptor(Thread thread, int command, ulong argument) => Errno.EBADF;
 
     /// <summary>
     /// What is ready now. With an observer, it is first registered with whatever the readiness depends on (<see cref="Pollee.Register"/>), so that no change is missed.
@@ -187,10 +204,4 @@ internal abstract class OpenFile
 
     /// <summary>What /proc/PID/fd/N says when there is no path: pipe:[12], anon_inode:[eventfd].</summary>
     public virtual string? AnonymousName => null;
-
-    private static class Locks
-    {
-        // A lock of flock(2) belongs to the open file and goes with it.
-        public static void OnRelease(OpenFile file) => (file.Path.Dentry.Inode?.Locks)?.ReleaseOwner(file);
-    }
 }
