@@ -29,6 +29,13 @@ public static class RuntimeStatistics
     /// <summary>Interrupts that this CPU has taken.</summary>
     public static ulong InterruptCount => Machine.InterruptCount();
 
+    /// <summary>Times that the collector has stopped all threads since boot.</summary>
+    public static long SuspensionCount => Machine.SuspensionCount();
+
+    /// <summary>How long the collector took to stop all threads, nanoseconds; the last 1,024 times are known, others answer 0.</summary>
+    /// <param name="number">0 to <see cref="SuspensionCount"/> - 1.</param>
+    public static ulong SuspensionTimeNs(long number) => Machine.SuspensionTime(number);
+
     /// <summary>Lets this CPU's timer fire at a rate, besides its proper work: for tests of code under interrupts.</summary>
     /// <param name="hertz">1 to 100,000; 0 stops it.</param>
     /// <exception cref="ArgumentOutOfRangeException">The rate is out of range.</exception>

@@ -1,7 +1,27 @@
 namespace Asterinas.Tests.Kernel;
 
-/// <summary>One in-kernel test: its name, the guest's time limit in seconds, and whether it is one of those that also run behind an IOMMU.</summary>
-public readonly record struct KernelTest(string Name, int LimitSeconds, bool UsesDevices = false);
+/// <summary>Which boots run a test besides those that run all.</summary>
+public enum KernelTestKind
+{
+    /// <summary>Every boot but those of another group.</summary>
+    Basic,
+    /// <summary>As <see cref="Basic"/>, and boots behind an IOMMU.</summary>
+    Device,
+    /// <summary>Only boots that run all: it is long, and about several CPUs.</summary>
+    Smp,
+}
+
+/// <summary>One in-kernel test: its name, the guest's time limit in seconds, and its kind.</summary>
+public readonly record struct KernelTest(string Name, int LimitSeconds, KernelTestKind Kind = KernelTestKind.Basic)
+{
+    /// <summary>Whether it is in a group of the test kernel's option <c>tests</c>: <c>devices</c>, <c>basic</c>, or null for all.</summary>
+    public bool IsIn(string? group) => group switch
+    {
+        "devices" => Kind == KernelTestKind.Device,
+        "basic" => Kind != KernelTestKind.Smp,
+        _ => true,
+    };
+}
 
 /// <summary>
 /// The names of the in-kernel tests, compiled into the test kernel and into the NUnit assembly: NUnit knows every test before the kernel boots, so one that
@@ -57,20 +77,24 @@ public static class KernelTestList
         new("Frame_lists_and_XArray_hold_frames", 60),
         new("Slab_slots_refuse_use_after_free", 60),
         new("Io_ports_and_memory_that_are_sensitive_are_refused", 60),
-        new("Pci_functions_are_found_behind_bridges_and_are_quiet", 30, true),
-        new("Pci_functions_have_one_owner_and_bridges_none", 30, true),
-        new("Edu_answers_by_its_registers", 60, true),
-        new("Edu_interrupts_by_message", 60, true),
-        new("Edu_interrupts_through_its_pin", 60, true),
-        new("Edu_copies_by_DMA_both_ways", 60, true),
-        new("Nvme_interrupts_through_an_MSIX_table_that_drivers_cannot_write", 60, true),
-        new("Iommu_refuses_what_is_not_mapped", 60, true),
-        new("Cpus_all_run_tasks_and_wake_each_other", 60),
-        new("Affinity_changes_move_a_running_task", 60),
-        new("User_pages_that_are_unmapped_are_gone_on_all_cpus", 60),
-        new("Cpus_that_flush_each_other_do_not_wait_in_a_circle", 60),
-        new("User_vector_state_follows_a_task_from_cpu_to_cpu", 60),
-        new("Gc_stops_all_cpus_1000_times_whatever_they_do", 200),
-        new("Gc_pauses_with_many_tasks_asleep", 100),
+        new("Pci_functions_are_found_behind_bridges_and_are_quiet", 30, KernelTestKind.Device),
+        new("Pci_functions_have_one_owner_and_bridges_none", 30, KernelTestKind.Device),
+        new("Edu_answers_by_its_registers", 60, KernelTestKind.Device),
+        new("Edu_interrupts_by_message", 60, KernelTestKind.Device),
+        new("Edu_interrupts_through_its_pin", 60, KernelTestKind.Device),
+        new("Edu_copies_by_DMA_both_ways", 60, KernelTestKind.Device),
+        new("Nvme_interrupts_through_an_MSIX_table_that_drivers_cannot_write", 60, KernelTestKind.Device),
+        new("Iommu_refuses_what_is_not_mapped", 60, KernelTestKind.Device),
+        new("Cpus_all_run_tasks_and_wake_each_other", 60, KernelTestKind.Smp),
+        new("Affinity_changes_move_a_running_task", 60, KernelTestKind.Smp),
+        new("User_pages_that_are_unmapped_are_gone_on_all_cpus", 60, KernelTestKind.Smp),
+        new("Cpus_that_flush_each_other_do_not_wait_in_a_circle", 60, KernelTestKind.Smp),
+        new("User_vector_state_follows_a_task_from_cpu_to_cpu", 60, KernelTestKind.Smp),
+        new("Gc_stops_all_cpus_1000_times_whatever_they_do", 200, KernelTestKind.Smp),
+        new("Gc_pauses_with_many_tasks_asleep", 100, KernelTestKind.Smp),
+        new("Scheduling_shares_follow_nice_values_on_one_cpu", 60, KernelTestKind.Smp),
+        new("Scheduling_real_time_preempts_user_mode_at_the_next_interrupt", 60, KernelTestKind.Smp),
+        new("Scheduling_busy_tasks_use_all_cpus", 60, KernelTestKind.Smp),
+        new("Scheduling_affinity_moves_a_task_in_user_mode", 60, KernelTestKind.Smp),
     ];
 }

@@ -4,11 +4,13 @@ using System.Globalization;
 using System.Text;
 using Asterinas.Ostd.Boot;
 using Asterinas.Ostd.Diagnostics;
+using Asterinas.Ostd.Tasks;
+using Asterinas.Services.Scheduling;
 
 namespace Asterinas.Tests.Kernel;
 
 /// <summary>
-/// The test kernel. <c>test=NAME</c> on the command line runs one test, <c>tests=devices</c> those that use devices, otherwise all run. Results go over the console as frames, lines that start with
+/// The test kernel. <c>test=NAME</c> on the command line runs one test, <c>tests=devices</c> those that use devices, <c>tests=basic</c> those that are not about several CPUs, otherwise all run. Results go over the console as frames, lines that start with
 /// the byte 0x1E, so that log lines in between do not matter:
 /// <code>
 ///   start NAME        pass NAME        fail NAME base64(UTF-8 text)        end COUNT
@@ -26,6 +28,7 @@ internal static class Program
 
     private static int Main()
     {
+        Scheduler.Inject(new LinuxScheduler());
         if (BootInfo.Current.GetOption("end") is { } ending) return EndingTests.Run(ending);
         GcTests.Register();
         ExceptionTests.Register();
@@ -36,13 +39,14 @@ internal static class Program
         DeviceTests.Register();
         SmpTests.Register();
         SmpGcTests.Register();
+        SchedulingTests.Register();
 
         string? only = BootInfo.Current.GetOption("test");
-        bool onlyDevices = BootInfo.Current.GetOption("tests") == "devices";
+        string? group = BootInfo.Current.GetOption("tests");
         int count = 0, failed = 0;
         foreach (KernelTest test in KernelTestList.All)
         {
-            if ((only is not null && test.Name != only) || (onlyDevices && !test.UsesDevices)) continue;
+            if ((only is not null && test.Name != only) || !test.IsIn(group)) continue;
             Frame($"start {test.Name}");
             count++;
             try
@@ -57,7 +61,7 @@ internal static class Program
                 Frame($"fail {test.Name} {Convert.ToBase64String(Encoding.UTF8.GetBytes(problem.ToString()))}");
             }
         }
-        if (only is null && !onlyDevices)
+        if (only is null && group is null)
         {
             foreach (string name in s_tests.Keys)
             {

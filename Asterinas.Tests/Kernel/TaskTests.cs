@@ -6,6 +6,7 @@ using Asterinas.Ostd.Smp;
 using Asterinas.Ostd.Sync;
 using Asterinas.Ostd.Tasks;
 using Asterinas.Ostd.Timers;
+using Asterinas.Services.Scheduling;
 using Mutex = Asterinas.Ostd.Sync.Mutex;
 using SpinLock = Asterinas.Ostd.Sync.SpinLock;
 using Task = Asterinas.Ostd.Tasks.Task;
@@ -26,19 +27,19 @@ internal static class TaskTests
 
     public static void Register()
     {
-        Program.Add("Tasks_run_in_turn_when_they_yield", OnOneCpu(Turns));
+        Program.Add("Tasks_run_in_turn_when_they_yield", OnOneCpu(UnderFifo(Turns)));
         Program.Add("Tasks_have_thread_statics_of_their_own", ThreadStatics);
         Program.Add("Tasks_that_end_by_an_exception_keep_it", Failures);
         Program.Add("Tasks_by_the_thousand_leave_nothing_behind", Storm);
         Program.Add("Tasks_asleep_keep_their_objects_through_collections", AsleepThroughCollections);
         Program.Add("Timers_fire_in_order_and_never_early", OnOneCpu(TimersInOrder));
-        Program.Add("Waits_end_by_wake_time_interrupt_or_kill", OnOneCpu(Waits));
+        Program.Add("Waits_end_by_wake_time_interrupt_or_kill", OnOneCpu(UnderFifo(Waits)));
         Program.Add("Waits_of_two_tasks_hand_over_10000_times", PingPong);
         Program.Add("Mutex_excludes_and_wakes_in_order", MutexExcludes);
         Program.Add("RwMutex_lets_readers_share_and_writers_alone", Readers);
         Program.Add("Rcu_waits_for_readers", GracePeriods);
         Program.Add("Blocking_under_a_spin_lock_is_refused", BlockingUnderSpinLock);
-        Program.Add("Scheduler_policies_that_lie_are_replaced", LyingSchedulers);
+        Program.Add("Scheduler_policies_that_lie_are_replaced", UnderFifo(LyingSchedulers));
     }
 
     private static readonly CpuSet s_boot = new(1);
@@ -54,6 +55,20 @@ internal static class TaskTests
         finally
         {
             Task.Current.SetAffinity(null);
+        }
+    };
+
+    /// <summary>Runs a test under the default policy, whose order is simple.</summary>
+    private static Action UnderFifo(Action test) => () =>
+    {
+        Scheduler.Inject(new FifoScheduler());
+        try
+        {
+            test();
+        }
+        finally
+        {
+            Scheduler.Inject(new LinuxScheduler());
         }
     };
 

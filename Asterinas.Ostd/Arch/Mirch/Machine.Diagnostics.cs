@@ -34,6 +34,10 @@ internal static unsafe partial class Machine
         };
     }
 
+    public static long SuspensionCount() => throw new NotSupportedException("the host's garbage collector does not count this");
+
+    public static ulong SuspensionTime(long number) => throw new NotSupportedException("the host's garbage collector does not measure this");
+
     /// <summary>There are no symbols: 0 bytes.</summary>
     public static int SymbolName(ulong address, byte* buffer, int capacity) => 0;
 }

@@ -126,6 +126,8 @@ internal static unsafe class Machine
     [DllImport(Library, EntryPoint = "ostd_console_enable_input"), SuppressGCTransition] public static extern void ConsoleEnableInput();
     [DllImport(Library, EntryPoint = "ostd_boot_info"), SuppressGCTransition] public static extern BootInfoData* BootInfo();
     [DllImport(Library, EntryPoint = "ostd_gc_memory_counter"), SuppressGCTransition] public static extern long GcMemoryCounter(int index);
+    [DllImport(Library, EntryPoint = "ostd_suspension_count"), SuppressGCTransition] public static extern long SuspensionCount();
+    [DllImport(Library, EntryPoint = "ostd_suspension_time"), SuppressGCTransition] public static extern ulong SuspensionTime(long number);
     [DllImport(Library, EntryPoint = "ostd_symbol_name"), SuppressGCTransition] public static extern int SymbolName(ulong address, byte* buffer, int capacity);
     [DllImport(Library, EntryPoint = "ostd_random_u64"), SuppressGCTransition] public static extern ulong RandomU64();
     [DllImport(Library, EntryPoint = "ostd_panic")] public static extern void Panic(byte* message, nuint length);
