@@ -286,13 +286,15 @@ CASE(preadv2_flags_are_checked)
     CHECK_THAT(n == 3 || (n == -1 && (errno == EAGAIN || errno == EOPNOTSUPP)), "RWF_NOWAIT: %zd", n);
 }
 
-CASE(read_RWF_NOWAIT_on_an_empty_pipe_fails_with_EAGAIN)
+CASE(read_RWF_NOWAIT_on_an_empty_pipe_does_not_wait)
 {
     int ends[2];
     OK(pipe(ends));
     char text[3];
     struct iovec in = {text, 3};
-    FAILS(preadv2(ends[0], &in, 1, -1, RWF_NOWAIT), EAGAIN);
+    ssize_t n = preadv2(ends[0], &in, 1, -1, RWF_NOWAIT);
+    CHECK(n == -1 && (errno == EAGAIN || errno == EOPNOTSUPP));
+    if (errno == EOPNOTSUPP) return;        // Linux before 6.4
     EQUAL(write(ends[1], "ab", 2), 2);
     EQUAL(preadv2(ends[0], &in, 1, -1, RWF_NOWAIT), 2);
 }

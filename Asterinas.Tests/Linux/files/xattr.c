@@ -1,4 +1,5 @@
 // Extended attributes (man 7 xattr, man 2 setxattr, getxattr, listxattr, removexattr).
+// Most cases use trusted attributes, which every tmpfs has; user attributes are there since Linux 6.6.
 #include "../common/scratch.h"
 
 #include <sys/xattr.h>
@@ -16,29 +17,29 @@ CASE(setxattr_and_getxattr_keep_bytes)
 {
     test_directory();
     touch("file");
-    OK(setxattr("file", "user.name", "va\0lue", 6, 0));
+    OK(setxattr("file", "trusted.name", "va\0lue", 6, 0));
     char value[16];
-    EQUAL(getxattr("file", "user.name", value, sizeof value), 6);
+    EQUAL(getxattr("file", "trusted.name", value, sizeof value), 6);
     CHECK(memcmp(value, "va\0lue", 6) == 0);
-    OK(setxattr("file", "user.name", "x", 1, 0));
-    EQUAL(getxattr("file", "user.name", value, sizeof value), 1);
-    OK(setxattr("file", "user.empty", NULL, 0, 0));
-    EQUAL(getxattr("file", "user.empty", value, sizeof value), 0);
+    OK(setxattr("file", "trusted.name", "x", 1, 0));
+    EQUAL(getxattr("file", "trusted.name", value, sizeof value), 1);
+    OK(setxattr("file", "trusted.empty", NULL, 0, 0));
+    EQUAL(getxattr("file", "trusted.empty", value, sizeof value), 0);
     int fd = OK(open("file", O_RDONLY));
-    OK(fsetxattr(fd, "user.other", "yz", 2, 0));
-    EQUAL(fgetxattr(fd, "user.other", value, sizeof value), 2);
+    OK(fsetxattr(fd, "trusted.other", "yz", 2, 0));
+    EQUAL(fgetxattr(fd, "trusted.other", value, sizeof value), 2);
 }
 
 CASE(setxattr_XATTR_CREATE_and_XATTR_REPLACE)
 {
     test_directory();
     touch("file");
-    FAILS(setxattr("file", "user.a", "1", 1, XATTR_REPLACE), ENODATA);
-    OK(setxattr("file", "user.a", "1", 1, XATTR_CREATE));
-    FAILS(setxattr("file", "user.a", "2", 1, XATTR_CREATE), EEXIST);
-    OK(setxattr("file", "user.a", "3", 1, XATTR_REPLACE));
+    FAILS(setxattr("file", "trusted.a", "1", 1, XATTR_REPLACE), ENODATA);
+    OK(setxattr("file", "trusted.a", "1", 1, XATTR_CREATE));
+    FAILS(setxattr("file", "trusted.a", "2", 1, XATTR_CREATE), EEXIST);
+    OK(setxattr("file", "trusted.a", "3", 1, XATTR_REPLACE));
     char value;
-    EQUAL(getxattr("file", "user.a", &value, 1), 1);
+    EQUAL(getxattr("file", "trusted.a", &value, 1), 1);
     EQUAL(value, '3');
 }
 
@@ -46,14 +47,14 @@ CASE(getxattr_sizes)
 {
     test_directory();
     touch("file");
-    OK(setxattr("file", "user.a", "abcdef", 6, 0));
-    EQUAL(getxattr("file", "user.a", NULL, 0), 6);
+    OK(setxattr("file", "trusted.a", "abcdef", 6, 0));
+    EQUAL(getxattr("file", "trusted.a", NULL, 0), 6);
     char value[8];
-    FAILS(getxattr("file", "user.a", value, 5), ERANGE);
-    EQUAL(getxattr("file", "user.a", value, 6), 6);
-    FAILS(getxattr("file", "user.absent", value, 8), ENODATA);
-    FAILS(getxattr("absent", "user.a", value, 8), ENOENT);
-    FAILS(getxattr("file", "user.a", unmapped_address(), 8), EFAULT);
+    FAILS(getxattr("file", "trusted.a", value, 5), ERANGE);
+    EQUAL(getxattr("file", "trusted.a", value, 6), 6);
+    FAILS(getxattr("file", "trusted.absent", value, 8), ENODATA);
+    FAILS(getxattr("absent", "trusted.a", value, 8), ENOENT);
+    FAILS(getxattr("file", "trusted.a", unmapped_address(), 8), EFAULT);
     FAILS(getxattr("file", unmapped_address(), value, 8), EFAULT);
 }
 
@@ -61,11 +62,11 @@ CASE(listxattr_lists_names)
 {
     test_directory();
     touch("file");
-    OK(setxattr("file", "user.a", "1", 1, 0));
-    OK(setxattr("file", "user.bc", "1", 1, 0));
+    OK(setxattr("file", "trusted.a", "1", 1, 0));
+    OK(setxattr("file", "trusted.bc", "1", 1, 0));
     char list[4096];
     ssize_t size = OK(listxattr("file", list, sizeof list));
-    CHECK(lists(list, size, "user.a") && lists(list, size, "user.bc") && !lists(list, size, "user.b"));
+    CHECK(lists(list, size, "trusted.a") && lists(list, size, "trusted.bc") && !lists(list, size, "trusted.b"));
     EQUAL(listxattr("file", NULL, 0), size);
     FAILS(listxattr("file", list, size - 1), ERANGE);
     EQUAL(flistxattr(OK(open("file", O_RDONLY)), list, sizeof list), size);
@@ -77,35 +78,35 @@ CASE(removexattr_removes)
 {
     test_directory();
     touch("file");
-    OK(setxattr("file", "user.a", "1", 1, 0));
-    OK(removexattr("file", "user.a"));
-    FAILS(removexattr("file", "user.a"), ENODATA);
-    FAILS(getxattr("file", "user.a", NULL, 0), ENODATA);
-    OK(setxattr("file", "user.a", "1", 1, 0));
-    OK(fremovexattr(OK(open("file", O_RDONLY)), "user.a"));
-    FAILS(fremovexattr(999, "user.a"), EBADF);
-    FAILS(removexattr("absent", "user.a"), ENOENT);
+    OK(setxattr("file", "trusted.a", "1", 1, 0));
+    OK(removexattr("file", "trusted.a"));
+    FAILS(removexattr("file", "trusted.a"), ENODATA);
+    FAILS(getxattr("file", "trusted.a", NULL, 0), ENODATA);
+    OK(setxattr("file", "trusted.a", "1", 1, 0));
+    OK(fremovexattr(OK(open("file", O_RDONLY)), "trusted.a"));
+    FAILS(fremovexattr(999, "trusted.a"), EBADF);
+    FAILS(removexattr("absent", "trusted.a"), ENOENT);
 }
 
 CASE(setxattr_errors)
 {
     test_directory();
     touch("file");
-    FAILS(setxattr("absent", "user.a", "1", 1, 0), ENOENT);
-    FAILS(setxattr("file", "user.a", "1", 1, 4), EINVAL);
+    FAILS(setxattr("absent", "trusted.a", "1", 1, 0), ENOENT);
+    FAILS(setxattr("file", "trusted.a", "1", 1, 4), EINVAL);
     FAILS(setxattr("file", "", "1", 1, 0), ERANGE);
-    FAILS(setxattr("file", "user.", "1", 1, 0), EINVAL);
+    FAILS(setxattr("file", "trusted.", "1", 1, 0), EINVAL);
     FAILS(setxattr("file", "nonsense.a", "1", 1, 0), EOPNOTSUPP);
     FAILS(setxattr("file", "a", "1", 1, 0), EOPNOTSUPP);
-    char name[300] = "user.";
-    memset(name + 5, 'n', 251);
+    char name[300] = "trusted.";
+    memset(name + 8, 'n', 248);
     FAILS(setxattr("file", name, "1", 1, 0), ERANGE);
     name[255] = 0;
     OK(setxattr("file", name, "1", 1, 0));
-    FAILS(syscall(SYS_setxattr, "file", "user.b", name, 65537, 0), E2BIG);
-    FAILS(setxattr("file", "user.b", unmapped_address(), 5, 0), EFAULT);
+    FAILS(syscall(SYS_setxattr, "file", "trusted.b", name, 65537, 0), E2BIG);
+    FAILS(setxattr("file", "trusted.b", unmapped_address(), 5, 0), EFAULT);
     FAILS(setxattr("file", unmapped_address(), "1", 1, 0), EFAULT);
-    FAILS(fsetxattr(999, "user.a", "1", 1, 0), EBADF);
+    FAILS(fsetxattr(999, "trusted.a", "1", 1, 0), EBADF);
 }
 
 CASE(user_attributes_follow_the_permissions_of_the_file)
@@ -175,14 +176,14 @@ CASE(attributes_belong_to_the_inode)
 {
     test_directory();
     touch("a");
-    OK(setxattr("a", "user.a", "1", 1, 0));
+    OK(setxattr("a", "trusted.a", "1", 1, 0));
     OK(link("a", "b"));
-    EQUAL(getxattr("b", "user.a", NULL, 0), 1);
+    EQUAL(getxattr("b", "trusted.a", NULL, 0), 1);
     OK(rename("a", "c"));
-    EQUAL(getxattr("c", "user.a", NULL, 0), 1);
+    EQUAL(getxattr("c", "trusted.a", NULL, 0), 1);
     OK(unlink("b"));
     touch("b");
-    FAILS(getxattr("b", "user.a", NULL, 0), ENODATA);
+    FAILS(getxattr("b", "trusted.a", NULL, 0), ENODATA);
 }
 
 CASE(attributes_on_a_read_only_mount_fail_with_EROFS)

@@ -376,7 +376,8 @@ CASE(proc_self_user_and_group_maps_and_cgroup)
     EQUAL(count, 4294967295u);
     EQUAL(sscanf(text_of("/proc/self/gid_map"), "%u %u %u", &inside, &outside, &count), 3);
     CHECK(strcmp(text_of("/proc/self/setgroups"), "allow\n") == 0);
-    CHECK(strstr(text_of("/proc/self/cgroup"), ":/") != NULL);
+    char *groups = text_of("/proc/self/cgroup");
+    CHECK(groups[0] == 0 || strstr(groups, ":/") != NULL);      // empty when no hierarchy is mounted
     CHECK(strtoul(text_of("/proc/self/coredump_filter"), NULL, 16) != 0);
 }
 
