@@ -20,8 +20,8 @@ internal static class ProcessHooks
     public static void WakeFutex(AddressSpace memory, ulong address, int count) => Futex.WakeWord(memory, address, count);
 
     /// <summary>CLONE_NEWNS: a copy of all mounts.</summary>
-    public static Result<MountNamespace> CopyMounts(MountNamespace space, Thread thread) => Errno.EINVAL;
+    public static Result<MountNamespace> CopyMounts(MountNamespace space, Thread thread) => space.Clone();
 
     /// <summary>Root and working directory at the same places of a copied mount namespace.</summary>
-    public static FileSystemContext CopyFileSystem(FileSystemContext context, MountNamespace space) => context.Copy();
+    public static FileSystemContext CopyFileSystem(FileSystemContext context, MountNamespace space) => context.Copy(space);
 }

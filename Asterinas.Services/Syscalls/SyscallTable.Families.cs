@@ -9,8 +9,10 @@ internal sealed partial class SyscallTable
         FutexSyscalls.Register();
         KernelLogSyscalls.Register();
         MemorySyscalls.Register();
+        OpenSyscalls.Register();
         PipeSyscalls.Register();
         PollSyscalls.Register();
         RandomSyscalls.Register();
+        ReadWriteSyscalls.Register();
     }
 }

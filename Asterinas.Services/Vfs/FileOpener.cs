@@ -98,8 +98,8 @@ internal static class FileOpener
     }
 
     /// <summary>
-    /// Opens a program: a regular file that the caller may execute, on a mount that allows it, that nobody has open for writing. The caller calls
-    /// <see cref="Inode.AllowWriters"/> when the program's memory is gone. EACCES, ETXTBSY. May block.
+    /// Opens a program: a regular file that the caller may execute, on a mount that allows it, that nobody has open for writing, nor can as long as this open file lives. EACCES,
+    /// ETXTBSY. May block.
     /// </summary>
     public static Result<OpenFile> OpenExecutable(Thread thread, VfsPath start, ReadOnlySpan<byte> path, WalkFlags walk)
     {
@@ -117,7 +117,7 @@ internal static class FileOpener
         {
             if (!inode.TryDenyWriters()) return Errno.ETXTBSY;
             Result<OpenFile> opened = inode.Open(place, OpenFlags.ReadOnly | OpenFlags.LargeFile, thread);
-            if (!opened.IsOk) inode.AllowWriters();
+            if (opened.IsOk && opened.Value is RegularFile file) file.DeniesWriters = true; else inode.AllowWriters();
             return opened;
         }
         finally

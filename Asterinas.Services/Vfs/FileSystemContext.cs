@@ -45,6 +45,20 @@ internal sealed class FileSystemContext
         return new FileSystemContext(_root, _current, _umask);
     }
 
+    /// <summary>A copy with the same places in a fresh copy of the mount namespace (CLONE_NEWNS).</summary>
+    public FileSystemContext Copy(MountNamespace space)
+    {
+        VfsPath root = Root, current = Current;
+        return new FileSystemContext(space.Twin(root), space.Twin(current), Umask);
+    }
+
+    /// <summary>pivot_root(2): whoever was at the old root is at the new one.</summary>
+    public void Follow(VfsPath oldRoot, VfsPath newRoot)
+    {
+        if (Root == oldRoot) Root = newRoot;
+        if (Current == oldRoot) Current = newRoot;
+    }
+
     public void AddUser() => Interlocked.Increment(ref _users);
 
     /// <summary>Whether more than one thread uses it.</summary>

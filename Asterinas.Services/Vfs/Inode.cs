@@ -61,6 +61,8 @@ internal abstract partial class Inode
     public InodeWatches? Watches;
     /// <summary>POSIX and flock locks; made with the first lock.</summary>
     public FileLocks? Locks;
+    /// <summary>fcntl(F_SET_RW_HINT): kept, and otherwise of no effect here.</summary>
+    public ulong WriteHint;
     /// <summary>Whether it may get a name though it has none (O_TMPFILE). Under the lock of the directory.</summary>
     public bool IsLinkable;
     /// <summary>What hangs on the inode while it is in use: a FIFO's pipe, the socket bound to it. Changed by compare-and-swap.</summary>

@@ -91,7 +91,7 @@ internal sealed class MountNamespace
     public static Mount Copy(Mount mount, Dentry root, bool isRecursive)
     {
         using SpinLock.Guard guard = TreeLock.Lock();
-        return CopyTree(mount, root, isRecursive, null);
+        return CopyTree(mount, root, isRecursive);
     }
 
     /// <summary>pivot_root(2): the new root becomes the bottom of the tree, and the old one is mounted below it. Paths were checked by the caller as far as they need no lock.</summary>
@@ -112,16 +112,36 @@ internal sealed class MountNamespace
         return Errno.None;
     }
 
-    /// <summary>A copy of the tree (CLONE_NEWNS). The places of root and working directory are moved over by the caller: <paramref name="map"/> tells each mount's twin.</summary>
-    public MountNamespace Clone(out Dictionary<Mount, Mount> map)
+    /// <summary>A copy of the tree (CLONE_NEWNS).</summary>
+    public MountNamespace Clone()
     {
-        map = [];
         var copy = new MountNamespace();
         using SpinLock.Guard guard = TreeLock.Lock();
-        Mount root = CopyTree(_root, _root.Root, true, map);
+        Mount root = CopyTree(_root, _root.Root, true);
         SetNamespace(root, copy);
         copy._root = root;
         return copy;
+    }
+
+    /// <summary>The place in this tree, a fresh copy of another one, that a place of that one is.</summary>
+    public VfsPath Twin(VfsPath path)
+    {
+        if (path.Mount is null) return path;
+        List<(Mount Mount, Mount Copy)> pending = [];
+        using SpinLock.Guard guard = TreeLock.Lock();
+        if (path.Mount.Namespace is not { } original) return path;
+        pending.Add((original._root, _root));
+        while (pending.Count > 0)
+        {
+            (Mount mount, Mount copy) = pending[^1];
+            pending.RemoveAt(pending.Count - 1);
+            if (ReferenceEquals(mount, path.Mount)) return new VfsPath(copy, path.Dentry);
+            foreach (Mount child in mount.Children)
+            {
+                if (copy.FindChild(child.MountPoint!) is { } twin) pending.Add((child, twin));
+            }
+        }
+        return path;
     }
 
     /// <summary>All mounts, parents first: for /proc/PID/mounts.</summary>
@@ -194,16 +214,15 @@ internal sealed class MountNamespace
         foreach (Mount child in mount.Children) SetNamespace(child, space);
     }
 
-    private static Mount CopyTree(Mount mount, Dentry root, bool isRecursive, Dictionary<Mount, Mount>? map)
+    private static Mount CopyTree(Mount mount, Dentry root, bool isRecursive)
     {
         var copy = new Mount(null, mount.FileSystem, root, mount.Flags) { Source = mount.Source };
-        map?.Add(mount, copy);
         if (!isRecursive) return copy;
         foreach (Mount child in mount.Children)
         {
             Dentry point = child.MountPoint!;
             if (!IsBelow(point, root)) continue;
-            Link(CopyTree(child, child.Root, true, map), new VfsPath(copy, point));
+            Link(CopyTree(child, child.Root, true), new VfsPath(copy, point));
         }
         return copy;
     }

@@ -45,6 +45,8 @@ internal abstract class OpenFile
 
     /// <summary>Who gets SIGIO (fcntl F_SETOWN); null for nobody.</summary>
     public object? Owner;
+    /// <summary>The signal that the owner gets in place of SIGIO (fcntl F_SETSIG); 0 for SIGIO.</summary>
+    public int OwnerSignal;
 
     // ---- life
 

@@ -60,11 +60,15 @@ internal sealed class RegularFile(VfsPath path, OpenFlags flags) : OpenFile(path
 
     private RegularInode File => (RegularInode)Inode;
 
+    /// <summary>Whether it is a program being executed, which nobody may write to as long as it is open.</summary>
+    internal bool DeniesWriters { get; set; }
+
     public override bool IsSeekable => true;
 
     protected override void OnRelease()
     {
         if ((Flags & OpenFlags.AccessMask) != OpenFlags.ReadOnly) Inode.DropWriter();
+        if (DeniesWriters) Inode.AllowWriters();
     }
 
     public override Result<long> ReadAt(ref IoSink sink, long position)

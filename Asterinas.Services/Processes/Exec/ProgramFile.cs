@@ -11,7 +11,8 @@ internal static class ProgramFile
     public const int StartBytes = 256;
 
     /// <summary>Opens a program that the caller may execute. ENOENT, EACCES, ETXTBSY, … May block.</summary>
-    public static Result<OpenFile> Open(Thread thread, VfsPath start, ReadOnlySpan<byte> path, bool noFollow, bool allowEmpty) => Errno.ENOENT;
+    public static Result<OpenFile> Open(Thread thread, VfsPath start, ReadOnlySpan<byte> path, bool noFollow, bool allowEmpty) =>
+        FileOpener.OpenExecutable(thread, start, path, (noFollow ? WalkFlags.None : WalkFlags.Follow) | (allowEmpty ? WalkFlags.AllowEmpty : WalkFlags.None));
 
     /// <summary>The kernel is done with a program's file; memory that shows it keeps it by itself.</summary>
     public static void Close(OpenFile file) => file.Release();

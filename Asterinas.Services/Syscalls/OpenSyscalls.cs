@@ -7,7 +7,7 @@ using Asterinas.Services.Vfs;
 namespace Asterinas.Services.Syscalls;
 
 /// <summary>open, openat, openat2, creat, close, close_range.</summary>
-internal static class OpenCalls
+internal static class OpenSyscalls
 {
     private const OpenFlags Known = OpenFlags.AccessMask | OpenFlags.Create | OpenFlags.Exclusive | OpenFlags.NoControllingTerminal | OpenFlags.Truncate | OpenFlags.Append
         | OpenFlags.NonBlock | OpenFlags.Sync | OpenFlags.Async | OpenFlags.Direct | OpenFlags.LargeFile | OpenFlags.Directory | OpenFlags.NoFollow | OpenFlags.NoAccessTime

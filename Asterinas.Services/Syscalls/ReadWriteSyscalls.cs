@@ -5,7 +5,7 @@ using Asterinas.Services.Vfs;
 namespace Asterinas.Services.Syscalls;
 
 /// <summary>read, write, their vectored and positioned variants, lseek.</summary>
-internal static class ReadWriteCalls
+internal static class ReadWriteSyscalls
 {
     // RWF_ flags of preadv2(2) and pwritev2(2).
     private const int HighPriority = 1, DataSync = 2, Sync = 4, NoWait = 8, Append = 16, NoAppend = 32;
