@@ -2,12 +2,15 @@ using System;
 using Asterinas.Ostd.Boot;
 using Asterinas.Ostd.Diagnostics;
 using Asterinas.Ostd.Memory;
+using Asterinas.Ostd.Tasks;
 using Asterinas.Ostd.Timers;
+using Asterinas.Services;
 using Asterinas.Services.Allocators;
+using Asterinas.Services.Scheduling;
 
 namespace Asterinas.Boot;
 
-/// <summary>The default kernel: says what machine it found. The Linux services come with the next issues.</summary>
+/// <summary>The default kernel: Linux services under the injected policies.</summary>
 internal static class Program
 {
     private static int Main()
@@ -15,6 +18,7 @@ internal static class Program
         // The policies come first: nobody has frames or slots yet that would stay with the defaults. More memory follows when the allocator asks for it.
         FrameAllocator.Inject(new BuddyFrameAllocator(), FrameAllocator.ReserveFreePages / 8);
         SlabHeap.Inject(new SlabAllocator());
+        Scheduler.Inject(new LinuxScheduler());
         BootInfo boot = BootInfo.Current;
         ulong usable = 0;
         foreach (MemoryRegion region in boot.MemoryMap)
@@ -27,7 +31,6 @@ internal static class Program
         Log.Info($"initramfs: {boot.InitramfsLength} bytes");
         Log.Info($"time: {Clock.UtcNow:yyyy-MM-dd HH:mm:ss} UTC, TSC {Clock.TscFrequency / 1000000} MHz");
         Log.Info($"runtime: .NET {Environment.Version}, {GC.GetTotalMemory(false) >> 10} KiB of managed objects");
-        Log.Info("no init program yet: powering off");
-        return 0;
+        return LinuxKernel.Run();
     }
 }

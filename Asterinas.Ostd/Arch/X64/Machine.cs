@@ -60,7 +60,7 @@ internal static unsafe class Machine
 
     [DllImport(Library, EntryPoint = "ostd_cpu_count"), SuppressGCTransition] public static extern int CpuCount();
     [DllImport(Library, EntryPoint = "ostd_cpu_id"), SuppressGCTransition] public static extern int CpuId();
-    [DllImport(Library, EntryPoint = "x64_cpuid"), SuppressGCTransition] public static extern void CpuidInstruction(uint leaf, uint subleaf, uint* four);
+    [DllImport(Library, EntryPoint = "ostd_cpuid"), SuppressGCTransition] public static extern void CpuidInstruction(uint leaf, uint subleaf, uint* four);
     /// <summary>Gives a CPU that is online its idle thread: from then on it runs threads.</summary>
     [DllImport(Library, EntryPoint = "ostd_cpu_start")] public static extern void CpuStart(int cpu, nint idleThread);
     /// <summary>Notes a reschedule event on a CPU, and interrupts it if it is another one.</summary>

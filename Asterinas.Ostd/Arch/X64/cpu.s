@@ -68,6 +68,8 @@ function x64_write_msr
         ret
 
 # void x64_cpuid(uint leaf, uint subleaf, uint* four)
+        .globl  ostd_cpuid
+        .set    ostd_cpuid, x64_cpuid
 function x64_cpuid
         push    rbx
         mov     r8, rdx
