@@ -203,6 +203,7 @@ internal static class Clone
                 ClearChildTid = request.Has(CloneFlags.ChildClearTid) ? request.ChildTid : 0,
                 HasNoNewPrivileges = parent.HasNoNewPrivileges,
                 TimerSlackNs = parent.TimerSlackNs,
+                DefaultTimerSlackNs = parent.TimerSlackNs,
             };
             child.InheritSignals(parent, isThread || request.Has(CloneFlags.Memory) && !request.Has(CloneFlags.Vfork));
             if (request.Has(CloneFlags.PidFd))
@@ -235,7 +236,7 @@ internal static class Clone
     {
         var process = new Process(pid, memory, creator.Limits.Copy())
         {
-            ExitSignal = request.ExitSignal, Dumpable = creator.Dumpable, Personality = creator.Personality,
+            ExitSignal = request.ExitSignal, Dumpable = creator.Dumpable, Personality = creator.Personality, HasNoHugePages = creator.HasNoHugePages, MemoryBarriers = creator.MemoryBarriers,
             Handlers = request.Has(CloneFlags.SignalHandlers) ? creator.Handlers
                 : request.Has(CloneFlags.ClearSignalHandlers) ? creator.Handlers.CopyForExec() : creator.Handlers.Copy(),
         };
@@ -282,6 +283,12 @@ internal sealed partial class Thread
 {
     /// <summary>prctl(PR_SET_TIMERSLACK), in nanoseconds.</summary>
     public ulong TimerSlackNs { get; set; } = 50000;
+
+    /// <summary>What PR_SET_TIMERSLACK 0 goes back to: the slack of the thread that made this one.</summary>
+    public ulong DefaultTimerSlackNs { get; init; } = 50000;
+
+    /// <summary>Whether it has a kernel task yet.</summary>
+    internal bool IsStarted => System.Threading.Volatile.Read(ref _task) is not null;
 
     internal bool HasDeliverableSignals => HasDeliverable;
 

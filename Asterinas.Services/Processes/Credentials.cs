@@ -46,4 +46,15 @@ internal sealed record Credentials
 
     /// <summary>Whether the file-system group or a supplementary one is this group.</summary>
     public bool IsInGroup(uint gid) => FsGid == gid || Array.BinarySearch(Groups, gid) >= 0;
+
+    /// <summary>Whether the thread has a capability in a user namespace: its own, or one made within, whose maker has all of them there (man 7 user_namespaces).</summary>
+    public bool HasIn(UserNamespace space, Capability capability)
+    {
+        for (UserNamespace at = space; ; at = at.Parent!)
+        {
+            if (ReferenceEquals(at, UserNamespace)) return Has(capability);
+            if (at.Depth <= UserNamespace.Depth) return false;
+            if (ReferenceEquals(at.Parent, UserNamespace) && at.OwnerUid == EffectiveUid) return true;
+        }
+    }
 }

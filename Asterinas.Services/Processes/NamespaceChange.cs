@@ -56,4 +56,27 @@ internal static class NamespaceChange
     /// <summary>A copy of root and working directory; in a new mount namespace the same places there.</summary>
     public static FileSystemContext CopyFileSystem(Thread parent, NamespaceSet spaces) =>
         ReferenceEquals(spaces.Mount, parent.Namespaces.Mount) ? parent.FileSystem.Copy() : ProcessHooks.CopyFileSystem(parent.FileSystem, spaces.Mount);
+
+    /// <summary>setns(2): takes namespaces of another process. EPERM without CAP_SYS_ADMIN, EINVAL for a pid namespace that is no descendant.</summary>
+    public static Errno Enter(Thread thread, NamespaceSet target, CloneFlags flags)
+    {
+        if (!thread.Credentials.Has(Capability.SysAdmin)) return Errno.EPERM;
+        NamespaceSet changed = thread.Namespaces;
+        if ((flags & CloneFlags.NewUts) != 0) changed = changed with { Uts = target.Uts };
+        if ((flags & CloneFlags.NewIpc) != 0) changed = changed with { Ipc = target.Ipc };
+        if ((flags & CloneFlags.NewNetwork) != 0) changed = changed with { Network = target.Network };
+        if ((flags & CloneFlags.NewPid) != 0)
+        {
+            if (!target.Pid.IsWithin(thread.Namespaces.Pid)) return Errno.EINVAL;
+            changed = changed with { PidForChildren = target.Pid };
+        }
+        if ((flags & CloneFlags.NewMount) != 0)
+        {
+            if (thread.FileSystem.IsShared) return Errno.EINVAL;
+            changed = changed with { Mount = target.Mount };
+            ProcessHooks.EnterMounts(thread, target.Mount);
+        }
+        thread.Namespaces = changed;
+        return Errno.None;
+    }
 }

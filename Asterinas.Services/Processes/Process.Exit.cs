@@ -73,6 +73,7 @@ internal sealed partial class Process
             using (SpinLock.Guard signals = SignalLock.Lock())
             {
                 Threads.Remove(thread);
+                _lastCredentials = thread.Credentials;
                 thread.OwnSignals.Remove(~default(SignalSet));
                 AddEnded(thread);
                 if (Threads.Count != 0) mustTellStop = OnThreadGone();

@@ -65,6 +65,12 @@ internal sealed partial class Process
     /// <summary>personality(2).</summary>
     public uint Personality;
 
+    /// <summary>membarrier(2): what it has registered for.</summary>
+    public int MemoryBarriers;
+
+    /// <summary>prctl(PR_SET_THP_DISABLE). There are no huge pages for programs here: nothing else comes of it.</summary>
+    public bool HasNoHugePages;
+
     /// <summary>When it was made, on the monotonic clock.</summary>
     public ulong StartNs { get; } = Clock.MonotonicNs;
 

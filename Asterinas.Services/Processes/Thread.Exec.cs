@@ -8,6 +8,7 @@ internal sealed partial class Thread
     internal void ApplyExec(in ExecRights rights)
     {
         Credentials = rights.Credentials;
+        HasTooManyProcesses = false;
         if (rights.IsSecure) ParentDeathSignal = 0;
     }
 }

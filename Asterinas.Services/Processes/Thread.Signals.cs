@@ -139,6 +139,9 @@ internal sealed partial class Thread
         return result == WaitResult.TimedOut ? Errno.EAGAIN : Errno.EINTR;
     }
 
+    /// <summary>pause(2), sigsuspend(2): waits until a signal is to be delivered, or the end.</summary>
+    public void WaitForAnySignal() => s_nothingComes.WaitInterruptible(this, static thread => thread.IsInterrupted);
+
     /// <summary>sigaltstack(2). EPERM while it is in use, EINVAL for unknown flags, ENOMEM when it is too small.</summary>
     /// <param name="wanted">What the program asks for.</param>
     /// <param name="stackPointer">The program's; <see cref="ulong.MaxValue"/> for the present one.</param>

@@ -6,13 +6,32 @@ internal sealed partial class SyscallTable
     /// <summary>Fills the table. Called once at boot.</summary>
     public static void Initialize()
     {
+        CapabilitySyscalls.Register();
+        CredentialSyscalls.Register();
         FutexSyscalls.Register();
+        IdentitySyscalls.Register();
         KernelLogSyscalls.Register();
+        LimitSyscalls.Register();
         MemorySyscalls.Register();
+<<<<<<< HEAD
         OpenSyscalls.Register();
+=======
+        NamespaceSyscalls.Register();
+        PidFdSyscalls.Register();
+>>>>>>> 66fe3a3 (Add the system calls for processes, signals, credentials and scheduling)
         PipeSyscalls.Register();
         PollSyscalls.Register();
+        PrctlSyscalls.Register();
+        ProcessSyscalls.Register();
         RandomSyscalls.Register();
+<<<<<<< HEAD
         ReadWriteSyscalls.Register();
+=======
+        SchedulingSyscalls.Register();
+        SignalSendSyscalls.Register();
+        SignalSyscalls.Register();
+        SystemSyscalls.Register();
+        WaitSyscalls.Register();
+>>>>>>> 66fe3a3 (Add the system calls for processes, signals, credentials and scheduling)
     }
 }

@@ -82,6 +82,13 @@ internal sealed class FileTable
         return Errno.None;
     }
 
+    /// <summary>The file of a descriptor with a reference of its own, for a thread that the table is not of; null for none.</summary>
+    public OpenFile? GetFromOutside(int descriptor)
+    {
+        using SpinLock.Guard guard = _lock.Lock();
+        return (uint)descriptor < (uint)_slots.Length && _slots[descriptor].File is { } file && file.TryAddReference() ? file : null;
+    }
+
     /// <summary>Gives a file the lowest free descriptor from a number on; the table takes the caller's reference over. EMFILE: the reference stays the caller's.</summary>
     /// <param name="file">The file.</param>
     /// <param name="closeOnExec">FD_CLOEXEC.</param>

@@ -36,6 +36,7 @@ internal static class ProgramStart
     {
         Credentials old = thread.Credentials;
         // RLIMIT_NPROC is looked at again after a change of the user (man 2 execve, EAGAIN).
+        if (thread.HasTooManyProcesses && (ulong)UserAccount.Of(old.Uid).Threads > thread.Process.Limits.Soft(Resource.Processes)) return Errno.EAGAIN;
         Result<OpenFile> opened = ProgramFile.Open(thread, start, path, noFollow, allowEmpty);
         if (!opened.IsOk) return opened.Error;
         Result<Plan> planned = FindProgram(thread, opened.Value, name, arguments);
