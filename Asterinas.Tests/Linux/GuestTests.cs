@@ -26,7 +26,12 @@ public sealed class GuestTests(int cpus, string link)
     private const int SecondsWithoutALine = 130 * LimitFactor;
     private const int MostBoots = 20;
 
-    private static readonly Dictionary<string, string> s_skips = new(StringComparer.Ordinal);
+    // What QEMU's emulated CPU does not do: these cases are not run.
+    private static readonly Dictionary<string, string> s_skips = new(StringComparer.Ordinal)
+    {
+        ["signals/fault.vector_floating_point_exceptions_have_codes"] = "QEMU's TCG raises no #XM",
+        ["signals/fault.alignment_check_is_SIGBUS"] = "QEMU's TCG raises no #AC",
+    };
 
     private readonly CaseResults _results = new();
     private readonly StringBuilder _console = new();
@@ -58,6 +63,7 @@ public sealed class GuestTests(int cpus, string link)
     [TestCaseSource(nameof(Cases))]
     public void Case(string program, string name)
     {
+        if (s_skips.TryGetValue($"{program}.{name}", out string? reason)) Assert.Ignore(reason);
         lock (_results) _results.Assert($"{program}.{name}", s_skips, $"{_end}\n{Tail()}");
     }
 
@@ -68,7 +74,7 @@ public sealed class GuestTests(int cpus, string link)
         var plan = new StringBuilder($"factor {LimitFactor}\n");
         foreach (LinuxProgram program in LinuxProgram.All)
         {
-            string[] missing = [.. program.Cases.Where(name => !_results.Has($"{program.Name}.{name}"))];
+            string[] missing = [.. program.Cases.Where(name => !_results.Has($"{program.Name}.{name}") && !s_skips.ContainsKey($"{program.Name}.{name}"))];
             if (missing.Length == 0) continue;
             if (first.Length == 0) first = $"{program.Name}.{missing[0]}";
             plan.Append("run ").Append(program.Name);

@@ -101,7 +101,7 @@ CASE(munmap_errors)
     char *memory = map(PAGE, PROT_READ, MAP_PRIVATE);
     FAILS(munmap(memory + 1, PAGE), EINVAL);
     FAILS(munmap(memory, 0), EINVAL);
-    FAILS(munmap((void *)0x800000000000, PAGE), EINVAL);
+    FAILS(munmap((void *)(1UL << 56), PAGE), EINVAL);
     FAILS(munmap((void *)-PAGE, PAGE), EINVAL);
     FAILS(munmap(memory, -PAGE), EINVAL);
     CHECK(is_mapped(memory));
@@ -119,7 +119,7 @@ CASE(mmap_errors)
     MMAP_FAILS(ENOMEM, NULL, 1UL << 47, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     MMAP_FAILS(ENOMEM, NULL, -PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     MMAP_FAILS(EINVAL, (void *)123, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-    MMAP_FAILS(ENOMEM, (void *)0x7ffffffff000, 2 * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    MMAP_FAILS(ENOMEM, (void *)((1UL << 56) - PAGE), 2 * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     MMAP_FAILS(ENOMEM, (void *)0xffff800000000000, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     MMAP_FAILS(EOVERFLOW, NULL, 2 * PAGE, PROT_READ, MAP_PRIVATE, fd, (off_t)(0UL - PAGE));     // offset and length overflow
     OK(close(fd));

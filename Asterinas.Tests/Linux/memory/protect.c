@@ -230,7 +230,7 @@ CASE(brk_that_cannot_be_is_the_old_one)
 {
     char *start = (char *)brk(0);
     EQUAL(brk(1), (long)start);                                 // below the heap's beginning
-    EQUAL(brk(0x800000000000), (long)start);
+    EQUAL(brk(1UL << 56), (long)start);
     EQUAL(brk(0xffffffffffffffff), (long)start);
     // Into another mapping.
     char *end = (char *)(((uintptr_t)start + PAGE - 1) & -PAGE);

@@ -262,7 +262,7 @@ CASE(clone_settls_outside_user_space_is_EPERM)
     struct clone_args arguments = {.flags = CLONE_SETTLS, .exit_signal = SIGCHLD, .tls = 0xffffffff81000000};
     FAILS(clone3_fork(&arguments), EPERM);
     FAILS(syscall(SYS_arch_prctl, ARCH_SET_FS, 0xffffffff81000000), EPERM);
-    FAILS(syscall(SYS_arch_prctl, ARCH_SET_GS, 0x800000000000), EPERM);
+    FAILS(syscall(SYS_arch_prctl, ARCH_SET_GS, 1UL << 56), EPERM);
     FAILS(syscall(SYS_arch_prctl, 0x7fff, 0), EINVAL);
 }
 

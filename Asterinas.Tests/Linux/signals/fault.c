@@ -142,8 +142,8 @@ CASE(non_canonical_stack_is_a_signal)
     OK(sigaction(SIGSEGV, &action, NULL));
     int number = sigsetjmp(jump, 1);
     if (number == 0) __asm__ volatile("mov $0x8000000000000000, %%rax\n\tmov %%rax, %%rsp\n\tpush %%rax" : : : "rax", "memory");
-    EQUAL(number, SIGBUS);
-    EQUAL(registers[REG_TRAPNO], 12);
+    // Some emulators raise a general protection fault instead.
+    CHECK((number == SIGBUS && registers[REG_TRAPNO] == 12) || (number == SIGSEGV && registers[REG_TRAPNO] == 13));
 }
 
 CASE(privileged_instructions_are_SIGSEGV)

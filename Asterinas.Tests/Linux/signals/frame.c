@@ -430,7 +430,7 @@ static int end_of_forged(void (*change)(ucontext_t *))
 }
 
 static void kernel_rip(ucontext_t *context) { context->uc_mcontext.gregs[REG_RIP] = 0xffffffff81000000; }
-static void non_canonical_rip(ucontext_t *context) { context->uc_mcontext.gregs[REG_RIP] = 0x800000000000; }
+static void non_canonical_rip(ucontext_t *context) { context->uc_mcontext.gregs[REG_RIP] = 0x8000000000000000; }
 static void top_rip(ucontext_t *context) { context->uc_mcontext.gregs[REG_RIP] = 0x7fffffffffff; }
 static void non_canonical_rsp(ucontext_t *context) { context->uc_mcontext.gregs[REG_RSP] = 0x8000000000000000; }
 
