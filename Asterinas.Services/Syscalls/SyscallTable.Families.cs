@@ -13,25 +13,19 @@ internal sealed partial class SyscallTable
         KernelLogSyscalls.Register();
         LimitSyscalls.Register();
         MemorySyscalls.Register();
-<<<<<<< HEAD
-        OpenSyscalls.Register();
-=======
         NamespaceSyscalls.Register();
+        OpenSyscalls.Register();
         PidFdSyscalls.Register();
->>>>>>> 66fe3a3 (Add the system calls for processes, signals, credentials and scheduling)
         PipeSyscalls.Register();
         PollSyscalls.Register();
         PrctlSyscalls.Register();
         ProcessSyscalls.Register();
         RandomSyscalls.Register();
-<<<<<<< HEAD
         ReadWriteSyscalls.Register();
-=======
         SchedulingSyscalls.Register();
         SignalSendSyscalls.Register();
         SignalSyscalls.Register();
         SystemSyscalls.Register();
         WaitSyscalls.Register();
->>>>>>> 66fe3a3 (Add the system calls for processes, signals, credentials and scheduling)
     }
 }
