@@ -53,7 +53,11 @@ internal sealed class PidNamespace
     {
         Parent = parent;
         Level = parent is null ? 0 : parent.Level + 1;
+        if (parent is null) Root = this;
     }
+
+    /// <summary>The first namespace, which sees every process; null before it is made.</summary>
+    public static PidNamespace? Root { get; private set; }
 
     public PidNamespace? Parent { get; }
     public int Level { get; }

@@ -13,6 +13,7 @@ internal sealed partial class SyscallTable
         KernelLogSyscalls.Register();
         LimitSyscalls.Register();
         MemorySyscalls.Register();
+        MountSyscalls.Register();
         NamespaceSyscalls.Register();
         OpenSyscalls.Register();
         PidFdSyscalls.Register();

@@ -39,6 +39,9 @@ internal sealed class FileTable
     /// <summary>Whether several threads use it.</summary>
     public bool IsShared => Volatile.Read(ref _users) > 1;
 
+    /// <summary>Descriptors that there is room for at the moment.</summary>
+    public int Capacity => Volatile.Read(ref _slots).Length;
+
     public void AddUser() => Interlocked.Increment(ref _users);
 
     /// <summary>One user less; the last one closes everything.</summary>

@@ -121,6 +121,9 @@ internal abstract class OpenFile
         return result;
     }
 
+    /// <summary>Where the next read or write happens, at the moment: for /proc.</summary>
+    public long Position => Volatile.Read(ref _position);
+
     /// <summary>lseek(2). EINVAL, ENXIO, EOVERFLOW, ESPIPE.</summary>
     public Result<long> Seek(long offset, int whence)
     {
