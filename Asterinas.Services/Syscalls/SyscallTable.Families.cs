@@ -8,11 +8,14 @@ internal sealed partial class SyscallTable
     {
         CapabilitySyscalls.Register();
         CredentialSyscalls.Register();
+        DescriptorSyscalls.Register();
+        DirectorySyscalls.Register();
         FutexSyscalls.Register();
         IdentitySyscalls.Register();
         KernelLogSyscalls.Register();
         LimitSyscalls.Register();
         MemorySyscalls.Register();
+        NameSyscalls.Register();
         NamespaceSyscalls.Register();
         OpenSyscalls.Register();
         PidFdSyscalls.Register();
@@ -25,6 +28,7 @@ internal sealed partial class SyscallTable
         SchedulingSyscalls.Register();
         SignalSendSyscalls.Register();
         SignalSyscalls.Register();
+        StatusSyscalls.Register();
         SystemSyscalls.Register();
         WaitSyscalls.Register();
     }
