@@ -86,6 +86,15 @@ internal sealed class PipeFile : OpenFile, IPipeEnd
         return thread.Memory.Write(new UserAddress(argument), (int)Math.Min(_pipe.Bytes, int.MaxValue));
     }
 
+    /// <summary>F_SETPIPE_SZ, F_GETPIPE_SZ.</summary>
+    public override Result<long> ControlDescriptor(Thread thread, int command, ulong argument)
+    {
+        const int GetSize = 1032;
+        if (command == GetSize) return Capacity;
+        Result<int> size = SetCapacity(thread, (uint)argument);
+        return size.IsOk ? size.Value : size.Error;
+    }
+
     /// <summary>F_GETPIPE_SZ.</summary>
     public int Capacity => _pipe.Capacity;
 

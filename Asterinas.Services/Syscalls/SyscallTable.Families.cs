@@ -8,12 +8,15 @@ internal sealed partial class SyscallTable
     {
         CapabilitySyscalls.Register();
         CredentialSyscalls.Register();
+        DescriptorSyscalls.Register();
+        DirectorySyscalls.Register();
         FutexSyscalls.Register();
         IdentitySyscalls.Register();
         KernelLogSyscalls.Register();
         LimitSyscalls.Register();
         MemorySyscalls.Register();
         MountSyscalls.Register();
+        NameSyscalls.Register();
         NamespaceSyscalls.Register();
         OpenSyscalls.Register();
         PidFdSyscalls.Register();
@@ -26,6 +29,7 @@ internal sealed partial class SyscallTable
         SchedulingSyscalls.Register();
         SignalSendSyscalls.Register();
         SignalSyscalls.Register();
+        StatusSyscalls.Register();
         SystemSyscalls.Register();
         WaitSyscalls.Register();
     }

@@ -3,71 +3,75 @@ using System.Text;
 
 namespace Asterinas.Services.Vfs;
 
-/// <summary>Paths of places as a thread sees them: getcwd(2), /proc/PID/fd, exe, maps, mounts.</summary>
+/// <summary>The path of a place, as getcwd(2) and /proc show it.</summary>
 internal static class PathText
 {
-    private const int MostDepth = 4096;
+    /// <summary>Most bytes of a path with its zero byte (PATH_MAX).</summary>
+    public const int MostBytes = 4096;
 
-    /// <summary>The path from the thread's root; with " (deleted)" behind a name that is gone. A place outside of the root has no leading part: "(unreachable)" is put before it.</summary>
-    public static string Of(VfsPath path, Thread viewer) => Encoding.Latin1.GetString(BytesOf(path, viewer.FileSystem.Root, out bool isReachable)) is var text && isReachable ? text : "(unreachable)" + text;
-
-    /// <summary>The path from a root, as bytes. Renames that happen meanwhile make it look again.</summary>
-    public static byte[] BytesOf(VfsPath path, VfsPath root, out bool isReachable)
+    /// <summary>
+    /// Writes the path of a place as seen from a root. Returns its bytes, a part of the buffer; ENAMETOOLONG when it does not fit. What lies outside of the root comes with
+    /// <paramref name="isReachable"/> false, and then begins at the top of the tree.
+    /// </summary>
+    public static Errno Write(VfsPath place, VfsPath root, Span<byte> buffer, out ReadOnlySpan<byte> path, out bool isReachable)
     {
         while (true)
         {
             int sequence = DentryCache.RenameSequence;
-            byte[] text = Walk(path, root, out isReachable);
-            if (sequence == DentryCache.RenameSequence) return text;
+            Errno error = TryWrite(place, root, buffer, out path, out isReachable);
+            // A name that changed on the way would make a path that never was.
+            if ((sequence & 1) == 0 && DentryCache.RenameSequence == sequence) return error;
+            Task.YieldIfNeeded();
         }
     }
 
-    private static byte[] Walk(VfsPath path, VfsPath root, out bool isReachable)
+    /// <summary>Whether the place, or a directory above, has lost its name.</summary>
+    public static bool IsGone(VfsPath place) => place.Dentry.IsUnlinked;
+
+    /// <summary>The path as text for /proc: with " (deleted)" for what has lost its name.</summary>
+    public static byte[] Describe(VfsPath place, VfsPath root)
     {
-        var text = new byte[256];
-        int start = text.Length;
-        if (path.Dentry.IsUnlinked) Prepend(ref text, ref start, " (deleted)"u8);
-        int tail = start;
-        VfsPath at = path;
+        Span<byte> buffer = stackalloc byte[MostBytes];
+        if (place.Mount is null) return place.Dentry.Name;
+        Errno error = Write(place, root, buffer, out ReadOnlySpan<byte> path, out bool isReachable);
+        if (error != Errno.None) return [];
+        ReadOnlySpan<byte> head = isReachable ? default : "(unreachable)"u8, tail = IsGone(place) ? " (deleted)"u8 : default;
+        return [.. head, .. path, .. tail];
+    }
+
+    /// <summary>The same as a string, from a thread's root. Each character is a byte.</summary>
+    public static string Of(VfsPath place, Thread viewer) => Encoding.Latin1.GetString(Describe(place, viewer.FileSystem.Root));
+
+    private static Errno TryWrite(VfsPath place, VfsPath root, Span<byte> buffer, out ReadOnlySpan<byte> path, out bool isReachable)
+    {
+        int start = buffer.Length;
         isReachable = true;
-        for (int depth = 0; !(ReferenceEquals(at.Mount, root.Mount) && ReferenceEquals(at.Dentry, root.Dentry)) && depth < MostDepth; depth++)
+        path = default;
+        while (!(ReferenceEquals(place.Dentry, root.Dentry) && ReferenceEquals(place.Mount, root.Mount)))
         {
-            if (at.Mount is { } mount && ReferenceEquals(at.Dentry, mount.Root))
+            if (place.Mount is null || place.Dentry.IsRoot || ReferenceEquals(place.Dentry, place.Mount.Root))
             {
-                if (mount.Place is not { } place)
+                if (place.Mount?.Place is { } above)
                 {
-                    // The top of the tree, or of a mount that is in no tree any more.
-                    isReachable = mount.Namespace is not null && ReferenceEquals(mount.Namespace.Root, mount) && ReferenceEquals(root.Mount, mount);
-                    break;
+                    place = new VfsPath(above.Parent, above.Point);
+                    continue;
                 }
-                at = new VfsPath(place.Parent, place.Point);
-                continue;
-            }
-            if (at.Dentry.IsRoot)
-            {
-                isReachable = at.Mount is null;
-                if (at.Mount is null) Prepend(ref text, ref start, at.Dentry.Name);
+                isReachable = false;
                 break;
             }
-            Prepend(ref text, ref start, at.Dentry.Name);
-            Prepend(ref text, ref start, "/"u8);
-            at = new VfsPath(at.Mount, at.Dentry.Parent);
+            byte[] name = place.Dentry.Name;
+            if (start < name.Length + 1) return Errno.ENAMETOOLONG;
+            start -= name.Length;
+            name.CopyTo(buffer[start..]);
+            buffer[--start] = (byte)'/';
+            place = new VfsPath(place.Mount, place.Dentry.Parent);
         }
-        if (start == tail && path.Mount is not null) Prepend(ref text, ref start, "/"u8);
-        return text[start..];
-    }
-
-    private static void Prepend(ref byte[] text, ref int start, ReadOnlySpan<byte> part)
-    {
-        if (part.Length > start)
+        if (start == buffer.Length)
         {
-            int used = text.Length - start;
-            var larger = new byte[Math.Max(text.Length * 2, used + part.Length + 64)];
-            text.AsSpan(start).CopyTo(larger.AsSpan(larger.Length - used));
-            start = larger.Length - used;
-            text = larger;
+            if (start == 0) return Errno.ENAMETOOLONG;
+            buffer[--start] = (byte)'/';
         }
-        start -= part.Length;
-        part.CopyTo(text.AsSpan(start));
+        path = buffer[start..];
+        return Errno.None;
     }
 }

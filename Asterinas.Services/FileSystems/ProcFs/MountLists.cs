@@ -1,3 +1,4 @@
+using System;
 using System.Collections.Generic;
 using System.Text;
 using Asterinas.Services.Vfs;
@@ -22,8 +23,7 @@ internal static class MountLists
         foreach ((Mount mount, string place) in Visible(subject))
         {
             DeviceNumber device = mount.FileSystem.Device;
-            string root = Encoding.Latin1.GetString(PathText.BytesOf(new VfsPath(null, mount.Root), default, out _));
-            if (root.Length == 0 || root[0] != '/') root = "/" + root;
+            string root = RootOf(mount);
             text.Append(SystemFiles.Format($"{mount.Id} {mount.Parent?.Id ?? mount.Id} {device.Major}:{device.Minor} ")).Append(Escape(root)).Append(' ').Append(Escape(place)).Append(' ');
             AppendFlags(text, mount);
             text.Append(" - ").Append(mount.FileSystem.TypeName).Append(' ').Append(Escape(mount.Source)).Append(' ');
@@ -37,9 +37,24 @@ internal static class MountLists
         VfsPath root = subject.FileSystem.Root;
         foreach (Mount mount in subject.Namespaces.Mount.Snapshot())
         {
-            byte[] place = PathText.BytesOf(new VfsPath(mount, mount.Root), root, out bool isReachable);
-            if (isReachable) yield return (mount, Encoding.Latin1.GetString(place));
+            if (TryPlace(mount, root, out string place)) yield return (mount, place);
         }
+    }
+
+    private static bool TryPlace(Mount mount, VfsPath root, out string place)
+    {
+        Span<byte> buffer = stackalloc byte[PathText.MostBytes];
+        Errno error = PathText.Write(new VfsPath(mount, mount.Root), root, buffer, out ReadOnlySpan<byte> path, out bool isReachable);
+        place = Encoding.Latin1.GetString(path);
+        return error == Errno.None && isReachable;
+    }
+
+    // The part of the file system that is mounted, as a path in it.
+    private static string RootOf(Mount mount)
+    {
+        string text = "";
+        for (Dentry at = mount.Root; !at.IsRoot; at = at.Parent) text = "/" + Encoding.Latin1.GetString(at.Name) + text;
+        return text.Length == 0 ? "/" : text;
     }
 
     private static void AppendFlags(StringBuilder text, Mount mount)
