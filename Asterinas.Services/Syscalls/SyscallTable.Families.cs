@@ -6,6 +6,9 @@ internal sealed partial class SyscallTable
     /// <summary>Fills the table. Called once at boot.</summary>
     public static void Initialize()
     {
+        ClockAdjustSyscalls.Register();
+        EpollSyscalls.Register();
+        EventSyscalls.Register();
         FutexSyscalls.Register();
         KernelLogSyscalls.Register();
         MemorySyscalls.Register();
@@ -14,5 +17,7 @@ internal sealed partial class SyscallTable
         PollSyscalls.Register();
         RandomSyscalls.Register();
         ReadWriteSyscalls.Register();
+        TimeSyscalls.Register();
+        TimerSyscalls.Register();
     }
 }
