@@ -14,4 +14,10 @@ public static class Clock
 
     /// <summary>Frequency of the time-stamp counter in hertz, calibrated at boot.</summary>
     public static ulong TscFrequency => Machine.TscFrequency();
+
+    /// <summary>The time-stamp counter at monotonic time 0: with <see cref="TscMultiplier"/>, what a program needs to read the clock by itself.</summary>
+    public static ulong TscAtBoot => Machine.TscAtBoot();
+
+    /// <summary>Monotonic nanoseconds are the ticks since boot times this, shifted right by 32.</summary>
+    public static ulong TscMultiplier => Machine.TscMultiplier();
 }

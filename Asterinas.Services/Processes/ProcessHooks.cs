@@ -7,14 +7,10 @@ namespace Asterinas.Services.Processes;
 internal static class ProcessHooks
 {
     /// <summary>The last thread ends: timers and other things of the whole process go. The memory is still there.</summary>
-    public static void OnExit(Process process)
-    {
-    }
+    public static void OnExit(Process process) => process.TimersIfAny?.OnExit();
 
     /// <summary>A new program begins: what exec(2) does not keep goes (timers of timer_create(2)).</summary>
-    public static void OnExec(Process process)
-    {
-    }
+    public static void OnExec(Process process) => process.TimersIfAny?.OnExec();
 
     /// <summary>Wakes who waits for a futex word that the kernel has changed.</summary>
     public static void WakeFutex(AddressSpace memory, ulong address, int count) => Futex.WakeWord(memory, address, count);

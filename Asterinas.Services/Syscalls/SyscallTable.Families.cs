@@ -7,9 +7,12 @@ internal sealed partial class SyscallTable
     public static void Initialize()
     {
         CapabilitySyscalls.Register();
+        ClockAdjustSyscalls.Register();
         CredentialSyscalls.Register();
         DescriptorSyscalls.Register();
         DirectorySyscalls.Register();
+        EpollSyscalls.Register();
+        EventSyscalls.Register();
         FutexSyscalls.Register();
         IdentitySyscalls.Register();
         KernelLogSyscalls.Register();
@@ -31,6 +34,8 @@ internal sealed partial class SyscallTable
         SignalSyscalls.Register();
         StatusSyscalls.Register();
         SystemSyscalls.Register();
+        TimeSyscalls.Register();
+        TimerSyscalls.Register();
         WaitSyscalls.Register();
     }
 }

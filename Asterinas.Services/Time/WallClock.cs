@@ -1,5 +1,6 @@
 using System;
 using System.Threading;
+using Asterinas.Ostd.Sync;
 using Asterinas.Ostd.Timers;
 using Asterinas.Services.Vfs;
 
@@ -9,8 +10,10 @@ namespace Asterinas.Services.Time;
 internal static class WallClock
 {
     private const ulong Second = 1000000000;
+    private static readonly WaitQueue s_changed = new();
     // Nanoseconds since 1970 at monotonic time 0.
     private static long s_offsetNs = ReadOffset();
+    private static int s_changes;
 
     /// <summary>Nanoseconds since 1970.</summary>
     public static long NowNs => Volatile.Read(ref s_offsetNs) + (long)Clock.MonotonicNs;
@@ -27,8 +30,28 @@ internal static class WallClock
         }
     }
 
-    /// <summary>Sets the clock.</summary>
-    public static void Set(long nanosecondsSince1970) => Volatile.Write(ref s_offsetNs, nanosecondsSince1970 - (long)Clock.MonotonicNs);
+    /// <summary>Sets the clock. Timers that are set for a moment of it are told.</summary>
+    public static void Set(long nanosecondsSince1970)
+    {
+        Volatile.Write(ref s_offsetNs, nanosecondsSince1970 - (long)Clock.MonotonicNs);
+        Interlocked.Increment(ref s_changes);
+        Vdso.OnClockSet();
+        s_changed.WakeAll();
+        IntervalTimer.OnWallClockSet();
+    }
+
+    /// <summary>Sleeps until the clock shows a moment, however it is set meanwhile. None, or ERESTARTNOHAND when a signal came.</summary>
+    public static Errno SleepUntil(long nanosecondsSince1970)
+    {
+        while (true)
+        {
+            int changes = Volatile.Read(ref s_changes);
+            long left = nanosecondsSince1970 - NowNs;
+            if (left <= 0) return Errno.None;
+            WaitResult result = s_changed.WaitInterruptible(changes, static seen => Volatile.Read(ref s_changes) != seen, (ulong)left);
+            if (result == WaitResult.Interrupted) return Errno.ERESTARTNOHAND;
+        }
+    }
 
     private static long ReadOffset() => (Clock.UtcNow - DateTime.UnixEpoch).Ticks * 100 - (long)Clock.MonotonicNs;
 }

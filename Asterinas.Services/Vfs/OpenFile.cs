@@ -48,6 +48,9 @@ internal abstract class OpenFile
     /// <summary>The signal that the owner gets in place of SIGIO (fcntl F_SETSIG); 0 for SIGIO.</summary>
     public int OwnerSignal;
 
+    /// <summary>The epoll items that watch it; under <see cref="Ipc.Epoll.Links"/>.</summary>
+    internal Ipc.EpollItem? Watchers;
+
     // ---- life
 
     /// <summary>One more reference; the caller has one.</summary>
@@ -70,6 +73,7 @@ internal abstract class OpenFile
     public void Release()
     {
         if (Interlocked.Decrement(ref _references) != 0) return;
+        if (Volatile.Read(ref Watchers) is not null) Ipc.Epoll.OnFileClosed(this);
         // A lock of flock(2) or OFD belongs to the open file and goes with it.
         Inode.Locks?.ReleaseOwner(this);
         if ((Flags & OpenFlags.Path) == 0) FileEvents.OnFile(Path.Dentry, IsWritable ? InodeEvents.CloseWrite : InodeEvents.CloseNoWrite);

@@ -61,6 +61,12 @@ internal sealed class Pollee
         }
     }
 
+    /// <summary>Wakes the one blocked caller that has waited longest; observers learn nothing new.</summary>
+    public void WakeOne()
+    {
+        if (!_waiters.IsEmpty) _waiters.WakeOne();
+    }
+
     /// <summary>
     /// Blocks until the condition holds. ERESTARTSYS when a signal came, ETIMEDOUT when the time is up.
     /// </summary>

@@ -22,6 +22,10 @@ internal static partial class Machine
 
     public static ulong TscFrequency() => 1000000000;
 
+    public static ulong TscAtBoot() => 0;
+
+    public static ulong TscMultiplier() => 1UL << 32;
+
     public static void TimerArm(ulong deadlineNs)
     {
         SimulatedCpu cpu = Self().Cpu;

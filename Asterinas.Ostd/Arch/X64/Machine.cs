@@ -80,6 +80,8 @@ internal static unsafe class Machine
     [DllImport(Library, EntryPoint = "ostd_monotonic_ns"), SuppressGCTransition] public static extern ulong MonotonicNs();
     [DllImport(Library, EntryPoint = "ostd_real_time_ns_at_boot"), SuppressGCTransition] public static extern ulong RealTimeNsAtBoot();
     [DllImport(Library, EntryPoint = "ostd_tsc_frequency"), SuppressGCTransition] public static extern ulong TscFrequency();
+    [DllImport(Library, EntryPoint = "ostd_tsc_at_boot"), SuppressGCTransition] public static extern ulong TscAtBoot();
+    [DllImport(Library, EntryPoint = "ostd_tsc_multiplier"), SuppressGCTransition] public static extern ulong TscMultiplier();
     [DllImport(Library, EntryPoint = "ostd_timer_arm"), SuppressGCTransition] public static extern void TimerArm(ulong deadlineNs);
     [DllImport(Library, EntryPoint = "ostd_timer_storm"), SuppressGCTransition] public static extern void TimerStorm(ulong periodNs);
 

@@ -46,6 +46,12 @@ internal static unsafe class Clock
     [RuntimeExport("ostd_tsc_frequency")]
     private static ulong Frequency() => TscFrequency;
 
+    [RuntimeExport("ostd_tsc_at_boot")]
+    private static ulong TscAtBoot() => s_tscAtBoot;
+
+    [RuntimeExport("ostd_tsc_multiplier")]
+    private static ulong TscMultiplier() => s_multiplier;
+
     /// <summary>Spins: before the timer works.</summary>
     public static void Spin(ulong nanoseconds)
     {

@@ -6,5 +6,5 @@ namespace Asterinas.Services.Processes.Exec;
 internal static class ProgramHooks
 {
     /// <summary>Maps the vDSO. ENOMEM.</summary>
-    public static Errno MapVdso(AddressSpace memory) => Errno.None;
+    public static Errno MapVdso(AddressSpace memory) => Time.Vdso.Map(memory);
 }
