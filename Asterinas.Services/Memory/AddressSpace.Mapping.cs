@@ -156,8 +156,7 @@ internal sealed partial class AddressSpace
             copy.VdsoStart = VdsoStart;
             copy.LimitPages = LimitPages;
             copy.DataLimitPages = DataLimitPages;
-            Executable?.AddReference();
-            copy.Executable = Executable;
+            copy.SetExecutable(Executable);
             isDone = true;
             return copy;
         }

@@ -1,4 +1,5 @@
 using System.Threading;
+using Asterinas.Services.Vfs;
 
 namespace Asterinas.Services.Memory;
 
@@ -7,4 +8,21 @@ internal sealed partial class AddressSpace
 {
     /// <summary>Whether several processes use it (CLONE_VM).</summary>
     public bool IsShared => Volatile.Read(ref _users) > 1;
+
+    /// <summary>Takes a program's file: nobody may write to it while the space exists (ETXTBSY).</summary>
+    public void SetExecutable(OpenFile? file)
+    {
+        if (file is null) return;
+        file.AddReference();
+        file.Inode.TryDenyWriters();
+        Executable = file;
+    }
+
+    private void DropExecutable()
+    {
+        if (Executable is not { } file) return;
+        Executable = null;
+        file.Inode.AllowWriters();
+        file.Release();
+    }
 }

@@ -91,8 +91,7 @@ internal sealed partial class AddressSpace
             _mappings.Clear();
         }
         Space.Dispose();
-        Executable?.Release();
-        Executable = null;
+        DropExecutable();
     }
 
     // ---- user memory

@@ -103,8 +103,7 @@ internal static class ProgramLoader
         memory.CodeEnd = program.CodeEnd;
         memory.DataStart = program.DataStart;
         memory.DataEnd = program.DataEnd;
-        request.File.AddReference();
-        memory.Executable = request.File;
+        memory.SetExecutable(request.File);
         Errno vdso = ProgramHooks.MapVdso(memory);
         if (vdso != Errno.None) return vdso;
         Result<ulong> stack = MakeStack(request, memory, top, program, entry, interpreterBase);
