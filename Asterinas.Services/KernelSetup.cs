@@ -1,6 +1,7 @@
 using System;
 using Asterinas.Ostd.Diagnostics;
 using Asterinas.Services.Devices;
+using Asterinas.Services.FileSystems;
 using Asterinas.Services.FileSystems.DevTmpFs;
 using Asterinas.Services.FileSystems.Initramfs;
 using Asterinas.Services.FileSystems.TmpFs;
@@ -18,6 +19,7 @@ internal static class KernelSetup
     public static VfsPath MakeRoot()
     {
         BuiltInDevices.Initialize();
+        BuiltInFileSystems.Initialize();
         FileSystem rootFileSystem = RootMounts.Root.FileSystem;
         // What Linux' own built-in archive holds.
         Dentry root = rootFileSystem.RootDentry;

@@ -163,7 +163,7 @@ internal sealed partial class AddressSpace
         while (true)
         {
             FaultOutcome outcome = Fault(address, access);
-            if (outcome != FaultOutcome.OutOfMemory || Thread.Current is not { } thread) return outcome;
+            if (outcome != FaultOutcome.OutOfMemory || Thread.Current is not { } thread || !OutOfMemoryKiller.TryMakeRoom(thread)) return outcome;
         }
     }
 

@@ -1,5 +1,6 @@
 using System;
 using System.Threading;
+using Asterinas.Ostd.Diagnostics;
 using Asterinas.Ostd.Sync;
 using Asterinas.Ostd.User;
 using Asterinas.Services.Memory;
@@ -183,7 +184,7 @@ internal sealed partial class Thread
         if (exception.Vector == UserException.PageFault)
         {
             Access access = (exception.ErrorCode & FetchBit) != 0 ? Access.Execute : (exception.ErrorCode & WriteBit) != 0 ? Access.Write : Access.Read;
-            FaultOutcome outcome = Memory.Fault(exception.FaultAddress, access);
+            FaultOutcome outcome = Memory.FaultOrMakeRoom(exception.FaultAddress, access);
             if (outcome == FaultOutcome.Resolved)
             {
                 _minorFaults++;
@@ -192,6 +193,7 @@ internal sealed partial class Thread
             // Kernel addresses look mapped to nobody.
             if (exception.FaultAddress >= AddressSpace.EndAddress) LastFault = exception with { ErrorCode = exception.ErrorCode | PresentBit };
             else LastFault = exception;
+            if (outcome != FaultOutcome.OutOfMemory) ReportFault(outcome == FaultOutcome.BusError ? Signal.SIGBUS : Signal.SIGSEGV);
             switch (outcome)
             {
                 case FaultOutcome.NotMapped: SendFault(Signal.SIGSEGV, 1, exception.FaultAddress); break;
@@ -215,7 +217,10 @@ internal sealed partial class Thread
             case 16: SendFault(Signal.SIGFPE, FloatCode(isSse: false), at); break;
             case 17: SendFault(Signal.SIGBUS, 1, 0); break;                          // BUS_ADRALN
             case 19: SendFault(Signal.SIGFPE, FloatCode(isSse: true), at); break;
-            default: SendFault(Signal.SIGSEGV, SignalInfo.Kernel, 0); break;
+            default:
+                ReportFault(Signal.SIGSEGV);
+                SendFault(Signal.SIGSEGV, SignalInfo.Kernel, 0);
+                break;
         }
     }
 
@@ -238,6 +243,15 @@ internal sealed partial class Thread
             flags = (uint)(BitConverter.ToUInt16(image[2..]) & ~BitConverter.ToUInt16(image) & 0x3F);
         }
         return (flags & 1) != 0 ? 7 : (flags & 4) != 0 ? 3 : (flags & 8) != 0 ? 4 : (flags & 0x12) != 0 ? 5 : (flags & 0x20) != 0 ? 6 : 0;
+    }
+
+    // As Linux does for a fault that nobody catches: what a developer looks for first.
+    private void ReportFault(Signal signal)
+    {
+        if (Process.Handlers[signal].IsHandler && !Blocked.Contains(signal)) return;
+        string name = System.Text.Encoding.Latin1.GetString(Name);
+        UserException fault = LastFault;
+        Log.Info($"{name}[{Tid}]: {(fault.Vector == UserException.PageFault ? "segfault" : $"trap {fault.Vector}")} at {fault.FaultAddress:x} ip {Context.InstructionPointer:x} sp {Context.StackPointer:x} error {fault.ErrorCode:x}");
     }
 
     private void OnOutOfMemory()
