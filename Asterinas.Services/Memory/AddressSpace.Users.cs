@@ -14,7 +14,6 @@ internal sealed partial class AddressSpace
     {
         if (file is null) return;
         file.AddReference();
-        file.Inode.TryDenyWriters();
         Executable = file;
     }
 
@@ -22,7 +21,6 @@ internal sealed partial class AddressSpace
     {
         if (Executable is not { } file) return;
         Executable = null;
-        file.Inode.AllowWriters();
         file.Release();
     }
 }

@@ -18,7 +18,7 @@ internal enum SignalActionFlags : uint
     NoDefer = 0x40000000,
     ResetHandler = 0x80000000,
     /// <summary>What is kept and handed back: unknown bits are cleared, so that a program can ask what is known (man 2 sigaction, SA_UNSUPPORTED).</summary>
-    Known = NoChildStop | NoChildWait | Info | Restorer | OnStack | Restart | NoDefer | ResetHandler,
+    Known = NoChildStop | NoChildWait | Info | ExposeTagBits | Restorer | OnStack | Restart | NoDefer | ResetHandler,
 }
 
 /// <summary>What a process does with a signal. Immutable.</summary>

@@ -53,9 +53,9 @@ internal static class IdentitySyscalls
         Thread thread = a.Thread;
         Process self = thread.Process;
         int pid = a.Int(0), group = a.Int(1);
-        if (group < 0) return -(long)Errno.EINVAL;
         if (pid == 0) pid = self.NumberFor(thread);
         if (group == 0) group = pid;
+        if (group < 0) return -(long)Errno.EINVAL;
         using SpinLock.Guard tree = ProcessTree.Lock.Lock();
         Process? process = ProcessLookup.FindProcess(thread, pid);
         if (process is null) return -(long)Errno.ESRCH;

@@ -85,7 +85,6 @@ internal static class SignalSyscalls
     {
         Thread thread = a.Thread;
         thread.SyscallNumber = -1;
-        thread.Context.StackPointer = unchecked(thread.Context.StackPointer - 8);
         if (!SignalFrame.TryPop(thread))
         {
             thread.SendFrameFault(Signal.None);

@@ -14,12 +14,8 @@ internal static class ProgramFile
     public static Result<OpenFile> Open(Thread thread, VfsPath start, ReadOnlySpan<byte> path, bool noFollow, bool allowEmpty) =>
         FileOpener.OpenExecutable(thread, start, path, (noFollow ? WalkFlags.None : WalkFlags.Follow) | (allowEmpty ? WalkFlags.AllowEmpty : WalkFlags.None));
 
-    /// <summary>The kernel is done with a program's file; memory that shows it keeps it by itself, and keeps writers out.</summary>
-    public static void Close(OpenFile file)
-    {
-        file.Inode.AllowWriters();
-        file.Release();
-    }
+    /// <summary>The kernel is done with a program's file. Memory that shows it keeps it, and as long as it is kept nobody may write to it.</summary>
+    public static void Close(OpenFile file) => file.Release();
 
     /// <summary>The first bytes of a file: fewer for a shorter one. May block.</summary>
     public static Result<int> ReadStart(OpenFile file, Span<byte> buffer)
