@@ -3,7 +3,6 @@ using Asterinas.Ostd.Memory;
 using Asterinas.Ostd.Sync;
 using Asterinas.Ostd.Timers;
 using Asterinas.Services.Processes;
-using Asterinas.Services.Scheduling;
 using Asterinas.Services.Time;
 
 namespace Asterinas.Services.Syscalls;
@@ -24,7 +23,6 @@ internal static class TimeSyscalls
         SyscallTable.Add(228, "clock_gettime", GetClock);
         SyscallTable.Add(229, "clock_getres", GetResolution);
         SyscallTable.Add(230, "clock_nanosleep", ClockNanosleep);
-        SyscallTable.Add(309, "getcpu", GetCpu);
     }
 
     // ---- reading
@@ -55,13 +53,6 @@ internal static class TimeSyscalls
     {
         long seconds = WallClock.Now.Seconds;
         return a.A0 != 0 && a.Thread.Memory.Write(a.Address(0), seconds) != Errno.None ? -(long)Errno.EFAULT : seconds;
-    }
-
-    private static long GetCpu(in SyscallArguments a)
-    {
-        int cpu = Math.Max(LinuxScheduler.AttributesOf(a.Thread.Task)?.Statistics.Cpu ?? 0, 0);
-        if (a.A0 != 0 && a.Thread.Memory.Write(a.Address(0), cpu) != Errno.None) return -(long)Errno.EFAULT;
-        return a.A1 != 0 && a.Thread.Memory.Write(a.Address(1), 0) != Errno.None ? -(long)Errno.EFAULT : 0;
     }
 
     // ---- setting
