@@ -10,5 +10,6 @@ internal static class BuiltInDevices
         MemoryDevices.Initialize();
         KernelLogFile.Initialize();
         ConsoleTty.Initialize();
+        FileSystems.DevPts.DevPtsFileSystem.Initialize();
     }
 }

@@ -30,8 +30,8 @@ internal sealed partial class SyscallTable
         RandomSyscalls.Register();
         ReadWriteSyscalls.Register();
         SchedulingSyscalls.Register();
-        SignalSendSyscalls.Register();
         SignalSyscalls.Register();
+        SignalSendSyscalls.Register();
         StatusSyscalls.Register();
         SystemSyscalls.Register();
         TimeSyscalls.Register();

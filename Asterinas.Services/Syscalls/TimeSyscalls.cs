@@ -3,7 +3,6 @@ using Asterinas.Ostd.Memory;
 using Asterinas.Ostd.Sync;
 using Asterinas.Ostd.Timers;
 using Asterinas.Services.Processes;
-using Asterinas.Services.Scheduling;
 using Asterinas.Services.Time;
 
 namespace Asterinas.Services.Syscalls;
