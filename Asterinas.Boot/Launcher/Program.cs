@@ -16,9 +16,9 @@ internal static class Program
         var smp = new Option<int>("--smp") { Description = "Number of CPUs (1 to 64)..", DefaultValueFactory = _ => 1 };
         var memory = new Option<string>("--memory") { Description = "Memory, as QEMU takes it: 512M, 2G.", DefaultValueFactory = _ => "512M" };
         var append = new Option<string>("--append") { Description = "Kernel command line.", DefaultValueFactory = _ => "" };
-        var initramfs = new Option<FileInfo?>("--initramfs") { Description = "File that the kernel gets as its initial RAM file system." };
+        var initramfs = new Option<FileInfo?>("--initramfs") { Description = "File that the kernel gets as its initial RAM file system. Default for Asterinas: busybox, made by the build." };
         var disk = new Option<FileInfo[]>("--disk") { Description = "Raw disk image, as a virtio block device; repeatable. The guest's driver comes with a later issue.", DefaultValueFactory = _ => [] };
-        var exec = new Option<string?>("--exec") { Description = "Run one command in the guest and end with its status. Needs the Linux services, which come with a later issue." };
+        var exec = new Option<string?>("--exec") { Description = "Run one shell command in the guest: its output is all that is printed, its status is ours." };
         var kernel = new Option<string>("--kernel") { Description = "Kernel to boot: Asterinas, HundredLines, KernelTests, or the path of an ELF.", DefaultValueFactory = _ => "Asterinas" };
         var timeout = new Option<double>("--timeout") { Description = "Seconds after which QEMU is ended with status 124; 0: never.", DefaultValueFactory = _ => 0 };
         var gdb = new Option<bool>("--gdb") { Description = "Wait for gdb on TCP port 1234 before the first instruction." };
@@ -57,6 +57,16 @@ internal static class Program
             };
             return Run(options);
         });
+        var busybox = new Argument<string>("busybox");
+        var output = new Argument<string>("output");
+        var makeInitramfs = new Command("make-initramfs", "Packs the default initramfs; the build does it.") { busybox, output };
+        makeInitramfs.Hidden = true;
+        makeInitramfs.SetAction(result =>
+        {
+            DefaultInitramfs.Make(result.GetValue(busybox)!, result.GetValue(output)!);
+            return 0;
+        });
+        root.Add(makeInitramfs);
         return root.Parse(arguments).Invoke();
     }
 

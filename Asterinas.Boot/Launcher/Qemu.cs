@@ -4,6 +4,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.IO;
 using System.Runtime.InteropServices;
+using System.Text;
 using System.Threading;
 
 namespace Asterinas.Boot.Launcher;
@@ -16,16 +17,22 @@ internal sealed class Qemu(BootOptions options)
 {
     private const int StatusTimeout = 124;
     private const int StatusNoReport = 125;
+    // The kernel's command line has 4,095 bytes, and the command is in base64.
+    private const int MostCommandBytes = 2048;
     private const string Program = "/usr/bin/qemu-system-x86_64";
+
+    private string? _initramfs;
 
     /// <summary>Runs until the guest powers off, the time is up or the user leaves. Returns the exit status of the guest.</summary>
     public int Run()
     {
-        if (options.Exec is not null) throw new LauncherException("--exec needs the Linux services, which this kernel does not have yet (a later issue)");
+        if (options.Exec is { Length: > MostCommandBytes }) throw new LauncherException($"--exec takes at most {MostCommandBytes} bytes: put a longer command into a file of the initramfs");
         if (options.Cpus is < 1 or > 64) throw new LauncherException("--smp takes 1 to 64");
         if (!File.Exists(Program)) throw new LauncherException("QEMU is missing. Type: sudo apt-get install qemu-system-x86");
         string kernel = FindKernel(options.Kernel);
         if (options.Initramfs is not null && !File.Exists(options.Initramfs)) throw new LauncherException($"no such file: {options.Initramfs}");
+        string builtIn = DefaultInitramfs.PathBelow(RepositoryRoot());
+        _initramfs = options.Initramfs ?? (options.Kernel == "Asterinas" && File.Exists(builtIn) ? builtIn : null);
         foreach (string disk in options.Disks)
         {
             if (!File.Exists(disk)) throw new LauncherException($"no such file: {disk}");
@@ -82,6 +89,7 @@ internal sealed class Qemu(BootOptions options)
     {
         string accelerator = options.Accelerator ?? (KvmWorks() ? "kvm" : "tcg");
         string commandLine = options.Quiet ? (options.CommandLine + " quiet").Trim() : options.CommandLine;
+        if (options.Exec is not null) commandLine = ExecOptions(options.Exec, interactive) + " " + commandLine;
         var arguments = new List<string>
         {
             "-machine", "q35", "-accel", accelerator == "tcg" ? "tcg,thread=multi" : accelerator,
@@ -101,7 +109,7 @@ internal sealed class Qemu(BootOptions options)
         else
         {
             arguments.AddRange(["-kernel", kernel, "-append", commandLine]);
-            if (options.Initramfs is not null) arguments.AddRange(["-initrd", options.Initramfs]);
+            if (_initramfs is not null) arguments.AddRange(["-initrd", _initramfs]);
         }
         if (options.VmwareLike) arguments.AddRange(["-device", "e1000e", "-vga", "vmware"]);
         else
@@ -117,6 +125,11 @@ internal sealed class Qemu(BootOptions options)
         return arguments;
     }
 
+    // The kernel itself is process 1 then. Nothing but the command's output goes to the console: no log below an emergency, and, when nobody sits at the terminal, no echo and no
+    // carriage returns. What the user appends comes later, and counts.
+    private static string ExecOptions(string command, bool interactive) =>
+        $"loglevel=1 asterinas.exec={Convert.ToBase64String(Encoding.UTF8.GetBytes(command))}{(interactive ? "" : " asterinas.raw")}";
+
     private void MakeIso(string kernel, string iso, string commandLine)
     {
         var start = new ProcessStartInfo("/bin/bash") { UseShellExecute = false };
@@ -124,7 +137,7 @@ internal sealed class Qemu(BootOptions options)
         start.ArgumentList.Add(kernel);
         start.ArgumentList.Add(iso);
         start.ArgumentList.Add(commandLine);
-        start.ArgumentList.Add(options.Initramfs ?? "");
+        start.ArgumentList.Add(_initramfs ?? "");
         using Process process = Process.Start(start)!;
         process.WaitForExit();
         if (process.ExitCode != 0) throw new LauncherException("making the ISO failed (see above)");
