@@ -18,6 +18,7 @@ internal sealed partial class SyscallTable
         KernelLogSyscalls.Register();
         LimitSyscalls.Register();
         MemorySyscalls.Register();
+        MessageSyscalls.Register();
         MountSyscalls.Register();
         NameSyscalls.Register();
         NamespaceSyscalls.Register();
@@ -32,6 +33,8 @@ internal sealed partial class SyscallTable
         SchedulingSyscalls.Register();
         SignalSyscalls.Register();
         SignalSendSyscalls.Register();
+        SocketSyscalls.Register();
+        SocketOptionSyscalls.Register();
         StatusSyscalls.Register();
         SystemSyscalls.Register();
         TimeSyscalls.Register();
