@@ -165,4 +165,78 @@ public sealed class UserCopyTests(bool isActive) : MemoryFixture
         _space.Writer(new UserAddress(Base), 1).Write(new byte[1]);
         Assert.That(cursor.Query()!.Value.IsDirty, Is.True);
     }
+
+    [Test]
+    public void Strings_end_at_their_zero_at_the_buffer_or_at_a_fault()
+    {
+        byte[] text = new byte[8192];
+        Array.Fill(text, (byte)'x');
+        text[100] = 0;
+        text[4200] = 0;
+        _space.Writer(new UserAddress(Base), 8192).Write(text);
+        byte[] buffer = new byte[12288];
+        Assert.That(_space.ReadCString(new UserAddress(Base + 90), buffer, out int length), Is.EqualTo(UserStringStatus.Complete));
+        Assert.That((length, buffer[9], buffer[10]), Is.EqualTo((10, (byte)'x', (byte)0)));
+        Assert.That(_space.ReadCString(new UserAddress(Base + 101), buffer, out length), Is.EqualTo(UserStringStatus.Complete));
+        Assert.That(length, Is.EqualTo(4099), "across a page border");
+        Assert.That(_space.ReadCString(new UserAddress(Base + 101), buffer.AsSpan(0, 4099), out length), Is.EqualTo(UserStringStatus.TooLong));
+        Assert.That(length, Is.EqualTo(4099));
+        Assert.That(_space.ReadCString(new UserAddress(Base + 100), buffer, out length), Is.EqualTo(UserStringStatus.Complete));
+        Assert.That(length, Is.Zero);
+        Assert.That(_space.ReadCString(new UserAddress(Base + 100), [], out length), Is.EqualTo(UserStringStatus.TooLong));
+        // The third page is zero; without it the string runs into nothing.
+        Assert.That(_space.ReadCString(new UserAddress(Base + 8000), buffer, out length), Is.EqualTo(UserStringStatus.Complete));
+        Assert.That(length, Is.EqualTo(192));
+        _space.Cursor(Range(Base + 8192, 4096)).Unmap(4096, out _);
+        Assert.That(_space.ReadCString(new UserAddress(Base + 8000), buffer, out length), Is.EqualTo(UserStringStatus.Faulted));
+        Assert.That(length, Is.EqualTo(192), "as much as there is");
+        foreach (ulong address in new ulong[] { 0, 0x7F80_0000_0000, 0xFFFF_8000_0010_0000, ulong.MaxValue })
+        {
+            Assert.That(_space.ReadCString(new UserAddress(address), buffer, out length), Is.EqualTo(UserStringStatus.Faulted), $"{address:x}");
+            Assert.That(length, Is.Zero);
+        }
+    }
+
+    [Test]
+    public void Words_change_atomically_as_futexes_need()
+    {
+        var word = new UserAddress(Base + 4);
+        Assert.That(_space.TryWrite(word, 10u), Is.True);
+        (UserWordOperation Operation, uint Operand, uint Result)[] steps =
+        [
+            (UserWordOperation.Add, 5, 15), (UserWordOperation.Add, uint.MaxValue, 14), (UserWordOperation.Or, 0x21, 0x2F), (UserWordOperation.And, 0x3C, 0x2C),
+            (UserWordOperation.Xor, 0x0F, 0x23), (UserWordOperation.Set, 7, 7),
+        ];
+        uint before = 10;
+        foreach ((UserWordOperation operation, uint operand, uint result) in steps)
+        {
+            Assert.That(_space.TryUpdate32(word, operation, operand, out uint old), Is.True);
+            Assert.That(_space.TryLoad32(word, out uint now), Is.True);
+            Assert.That((old, now), Is.EqualTo((before, result)), $"{operation}");
+            before = result;
+        }
+        Assert.That(_space.TryLoad32(new UserAddress(Base + 8192), out _), Is.True, "read-only");
+        Assert.That(_space.TryUpdate32(new UserAddress(Base + 8192), UserWordOperation.Add, 1, out _), Is.False);
+        foreach (ulong address in new ulong[] { Base + 2, Base + 12288, 0, 0x7F80_0000_0000, 0xFFFF_8000_0010_0000, ulong.MaxValue })
+        {
+            Assert.That(_space.TryLoad32(new UserAddress(address), out _), Is.False, $"{address:x}");
+            Assert.That(_space.TryUpdate32(new UserAddress(address), UserWordOperation.Set, 1, out _), Is.False, $"{address:x}");
+        }
+        Assert.That(() => _space.TryUpdate32(word, (UserWordOperation)5, 1, out _), Throws.TypeOf<ArgumentOutOfRangeException>());
+    }
+
+    [Test]
+    public void Integers_are_read_and_written_at_any_address()
+    {
+        Assert.That(_space.TryWrite(new UserAddress(Base + 4093), 0x0102030405060708UL), Is.True, "across pages");
+        Assert.That(_space.TryRead(new UserAddress(Base + 4095), out ushort part), Is.True);
+        Assert.That(part, Is.EqualTo(0x0506));
+        Assert.That(_space.TryWrite(new UserAddress(Base + 1), (Int128)(-2)), Is.True);
+        Assert.That(_space.TryRead(new UserAddress(Base + 1), out Int128 wide), Is.True);
+        Assert.That(wide, Is.EqualTo((Int128)(-2)));
+        Assert.That(_space.TryRead(new UserAddress(Base + 1), out sbyte small), Is.True);
+        Assert.That(small, Is.EqualTo(-2));
+        Assert.That(_space.TryRead(new UserAddress(Base + 12284), out long none), Is.False);
+        Assert.That((none, _space.TryWrite(new UserAddress(Base + 8190), 1)), Is.EqualTo((0L, false)));
+    }
 }
