@@ -31,7 +31,12 @@ public sealed class VtdTests : PciFixture
     }
 
     [SetUp]
-    public void StartMemory() => Machine.Initialize(64UL << 20);
+    public void StartMemory()
+    {
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        Machine.Initialize(64UL << 20);
+    }
 
     [TearDown]
     public void UnplugUnit()
