@@ -136,6 +136,7 @@ internal sealed class VtdUnit
                 if (_contexts[bus] == 0) return false;
                 VtdTable.Write(_root, 2 * bus, _contexts[bus] | PresentBit, IsCoherent);
             }
+            _attached.Add(sender, 1);
             int entry = 2 * (sender & 0xFF);
             // Address width 1 is 39 bits, 2 is 48 (§9.3). Translation type 0: untranslated requests only, so a device's own translations are refused.
             VtdTable.Write(_contexts[bus], entry + 1, (uint)(Levels - 2) | (ulong)(uint)domainId << 8, IsCoherent);
@@ -143,7 +144,6 @@ internal sealed class VtdUnit
             // A unit in caching mode remembers absent entries too, under domain 0.
             if (_hasCachingMode) InvalidateContexts(0);
             else FlushWriteBuffer();
-            _attached.Add(sender, 1);
             return true;
         }
         finally
