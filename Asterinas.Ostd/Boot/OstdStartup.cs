@@ -30,6 +30,7 @@ internal static class OstdStartup
         Arch.Machine.StartCpus(cpus);
         LockOrder.IsEnabled = false;
         LockOrder.Reset();
+        Interrupts.IrqLine.Restart();
         Timers.TimerQueue.Restart();
         Rcu.Restart();
         Scheduler.Restart();

@@ -14,17 +14,17 @@ namespace Asterinas.Ostd.Dma;
 public abstract class DmaMemory : IDisposable
 {
     private readonly DmaDomain _domain;
-    private readonly DeviceAddress _address;
     private readonly int _epoch = FrameTable.Epoch;
+    private DeviceAddress? _address;                // null until mapped
     private int _isDisposed;
 
-    private protected DmaMemory(Segment memory, DmaDomain domain, DeviceAddress address)
+    // The object comes first and the mapping second: an allocation that fails in between would leave a mapping that nobody ends.
+    private protected DmaMemory(Segment memory, DmaDomain domain)
     {
         Memory = memory;
         _domain = domain;
-        _address = address;
-        // From here on the finalizer of this object orders unmapping before the release; the segment's own would not.
-        GC.SuppressFinalize(memory);
+        // From here on the finalizer of this object orders unmapping before the release; the segment's guard would not.
+        memory.DismissGuard();
     }
 
     /// <summary>Ends a mapping that its owner forgot.</summary>
@@ -40,7 +40,7 @@ public abstract class DmaMemory : IDisposable
         get
         {
             ObjectDisposedException.ThrowIf(Volatile.Read(ref _isDisposed) != 0, this);
-            return _address;
+            return _address.GetValueOrDefault();
         }
     }
 
@@ -73,8 +73,17 @@ public abstract class DmaMemory : IDisposable
     private void Close()
     {
         if (Interlocked.Exchange(ref _isDisposed, 1) != 0) return;
-        _domain.Unmap(_address, Memory.PageCount);
+        if (_address is { } address) _domain.Unmap(address, Memory.PageCount);
         Memory.Dispose();
+    }
+
+    /// <summary>Maps a new object's frames; one that cannot be mapped is disposed of.</summary>
+    private protected static T? Mapped<T>(T memory, DmaDirection direction) where T : DmaMemory
+    {
+        memory._address = memory._domain.Map(memory.Memory.Start, memory.Memory.PageCount, direction);
+        if (memory._address is not null) return memory;
+        memory.Dispose();
+        return null;
     }
 }
 
@@ -84,7 +93,7 @@ public abstract class DmaMemory : IDisposable
 /// </summary>
 public sealed class DmaCoherent : DmaMemory
 {
-    private DmaCoherent(Segment memory, DmaDomain domain, DeviceAddress address) : base(memory, domain, address)
+    private DmaCoherent(Segment memory, DmaDomain domain) : base(memory, domain)
     {
     }
 
@@ -96,10 +105,7 @@ public sealed class DmaCoherent : DmaMemory
     {
         ArgumentNullException.ThrowIfNull(domain);
         Segment? memory = Segment.TryAllocate(pageCount, alignmentPages);
-        if (memory is null) return null;
-        if (domain.Map(memory.Start, memory.PageCount, DmaDirection.Bidirectional) is { } address) return new DmaCoherent(memory, domain, address);
-        memory.Dispose();
-        return null;
+        return memory is null ? null : Mapped(new DmaCoherent(memory, domain), DmaDirection.Bidirectional);
     }
 
     /// <summary>Reads a 16-bit word with acquire ordering: what the device wrote before it is seen after it.</summary>
@@ -176,7 +182,7 @@ public sealed class DmaCoherent : DmaMemory
 /// </summary>
 public sealed class DmaStream : DmaMemory
 {
-    private DmaStream(Segment memory, DmaDomain domain, DeviceAddress address, DmaDirection direction) : base(memory, domain, address) => Direction = direction;
+    private DmaStream(Segment memory, DmaDomain domain, DmaDirection direction) : base(memory, domain) => Direction = direction;
 
     /// <summary>Who writes.</summary>
     public DmaDirection Direction { get; }
@@ -193,10 +199,7 @@ public sealed class DmaStream : DmaMemory
         ArgumentNullException.ThrowIfNull(domain);
         ArgumentNullException.ThrowIfNull(segment);
         if (direction is < DmaDirection.ToDevice or > DmaDirection.Bidirectional) throw new ArgumentOutOfRangeException(nameof(direction));
-        Segment own = segment.Share();
-        if (domain.Map(own.Start, own.PageCount, direction) is { } address) return new DmaStream(own, domain, address, direction);
-        own.Dispose();
-        return null;
+        return Mapped(new DmaStream(segment.Share(), domain, direction), direction);
     }
 
     /// <summary>Makes the CPU's writes to a range visible to the device, before it is told to start.</summary>

@@ -35,6 +35,15 @@ public sealed class IrqLine : IDisposable
 
     private IrqLine(int vector) => Vector = vector;
 
+#if ARCH_MIRCH
+    /// <summary>A fresh simulated machine: lines that the framework itself had are gone with the old one.</summary>
+    internal static void Restart()
+    {
+        Array.Clear(s_lines);
+        Array.Clear(s_pins);
+    }
+#endif
+
     /// <summary>Times that the bottom half was due.</summary>
     public long Count => Interlocked.Read(ref _count);
 

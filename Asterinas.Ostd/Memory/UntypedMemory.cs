@@ -134,6 +134,13 @@ public abstract class UntypedMemory : IDisposable
         if (!TryEnter()) ThrowDisposed();
     }
 
+    /// <summary>From here on an object with a finalizer of its own closes the handle, forgotten or not: the order of its steps matters. Called by that object, once.</summary>
+    internal void DismissGuard()
+    {
+        HandleGuard.Return(_guard!);
+        _guard = null;
+    }
+
     internal void Exit()
     {
         if (Interlocked.Decrement(ref _uses) == Closed) DropReferences();

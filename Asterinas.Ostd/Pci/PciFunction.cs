@@ -173,9 +173,17 @@ public sealed class PciFunction
     public PciDevice? TryClaim()
     {
         if (IsBridge || Interlocked.CompareExchange(ref _isClaimed, 1, 0) != 0) return null;
-        if (Dma.TryAttach(this)) return new PciDevice(this);
-        ReleaseClaim();
-        return null;
+        PciDevice? device = null;
+        try
+        {
+            device = new PciDevice(this);
+            if (!Dma.TryAttach(this)) device = null;
+        }
+        finally
+        {
+            if (device is null) ReleaseClaim();
+        }
+        return device;
     }
 
     /// <inheritdoc/>

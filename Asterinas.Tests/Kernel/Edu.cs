@@ -1,4 +1,5 @@
 using System;
+using System.Threading;
 using Asterinas.Ostd.Dma;
 using Asterinas.Ostd.Interrupts;
 using Asterinas.Ostd.Io;
@@ -72,16 +73,14 @@ internal sealed class Edu : IDisposable
     {
         uint cause = _registers.Read32(InterruptStatus);
         _registers.Write32(AcknowledgeInterrupt, cause);
-        _pending |= cause;
+        Interlocked.Or(ref _pending, cause);
         _interrupts.WakeAll();
     }
 
     public uint WaitForInterrupt()
     {
-        if (_interrupts.WaitBounded(this, static edu => edu._pending != 0, 10 * Second) != WaitResult.Woken) throw new TestFailure("no interrupt within 10 s");
-        uint cause = _pending;
-        _pending = 0;
-        return cause;
+        if (_interrupts.WaitBounded(this, static edu => Volatile.Read(ref edu._pending) != 0, 10 * Second) != WaitResult.Woken) throw new TestFailure("no interrupt within 10 s");
+        return Interlocked.Exchange(ref _pending, 0);
     }
 
     /// <summary>Copies from memory into the device's buffer and waits for the interrupt.</summary>

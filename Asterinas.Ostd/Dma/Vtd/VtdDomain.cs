@@ -163,8 +163,18 @@ internal sealed class DeviceAddressSpace(int addressBits)
         return start;
     }
 
-    /// <summary>Gives back a block for so many pages.</summary>
-    public void GiveBack(ulong block, int pageCount) => _free[Order(pageCount)].Push(block);
+    /// <summary>Gives back a block for so many pages. Without memory to note it, it is lost: a mapping must end whatever happens.</summary>
+    public void GiveBack(ulong block, int pageCount)
+    {
+        try
+        {
+            _free[Order(pageCount)].Push(block);
+        }
+        catch (OutOfMemoryException)
+        {
+            // Addresses are plenty.
+        }
+    }
 
     private static int Order(int pageCount) => pageCount <= 1 ? 0 : BitOperations.Log2((uint)pageCount - 1) + 1;
 

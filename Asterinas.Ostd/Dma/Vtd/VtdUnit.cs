@@ -45,6 +45,7 @@ internal sealed class VtdUnit
     private uint _sequence;
     private int _tail;
     private SpinGate _gate;
+    private SpinGate _faultGate;                    // the bottom half and the timer may come on two CPUs
 
     private VtdUnit(DmarUnit description, VtdRegisters registers, ulong capability, ulong extended, int levels, ulong root, ulong queue, ulong status)
     {
@@ -135,6 +136,7 @@ internal sealed class VtdUnit
                 if (_contexts[bus] == 0) return false;
                 VtdTable.Write(_root, 2 * bus, _contexts[bus] | PresentBit, IsCoherent);
             }
+            _attached.Add(sender, 1);
             int entry = 2 * (sender & 0xFF);
             // Address width 1 is 39 bits, 2 is 48 (§9.3). Translation type 0: untranslated requests only, so a device's own translations are refused.
             VtdTable.Write(_contexts[bus], entry + 1, (uint)(Levels - 2) | (ulong)(uint)domainId << 8, IsCoherent);
@@ -142,7 +144,6 @@ internal sealed class VtdUnit
             // A unit in caching mode remembers absent entries too, under domain 0.
             if (_hasCachingMode) InvalidateContexts(0);
             else FlushWriteBuffer();
-            _attached.Add(sender, 1);
             return true;
         }
         finally
@@ -336,20 +337,28 @@ internal sealed class VtdUnit
     private void OnFaults()
     {
         bool isFlood = false;
-        for (int i = 0; i < _faultCount && !isFlood; i++)
+        _faultGate.Enter();
+        try
         {
-            int record = _faultOffset + 16 * i;
-            ulong high = _registers.Read64(record + 8);
-            if ((high >> 63) == 0) continue;
-            ulong low = _registers.Read64(record);
-            _registers.Write32(record + 12, 1u << 31);
-            ushort sender = (ushort)high;
-            var source = new PciAddress(Description.Segment, (byte)(sender >> 8), (byte)(sender >> 3 & 31), (byte)(sender & 7));
-            Iommu.Report(new DmaFault(source, new DeviceAddress(low & ~(ulong)(PageSize.Small - 1)), (high >> 62 & 1) == 0, (byte)(high >> 32)));
-            isFlood = !_faultBurst.TryPass(out _);
+            for (int i = 0; i < _faultCount && !isFlood; i++)
+            {
+                int record = _faultOffset + 16 * i;
+                ulong high = _registers.Read64(record + 8);
+                if ((high >> 63) == 0) continue;
+                ulong low = _registers.Read64(record);
+                _registers.Write32(record + 12, 1u << 31);
+                ushort sender = (ushort)high;
+                var source = new PciAddress(Description.Segment, (byte)(sender >> 8), (byte)(sender >> 3 & 31), (byte)(sender & 7));
+                Iommu.Report(new DmaFault(source, new DeviceAddress(low & ~(ulong)(PageSize.Small - 1)), (high >> 62 & 1) == 0, (byte)(high >> 32)));
+                isFlood = !_faultBurst.TryPass(out _);
+            }
+            _registers.Write32(VtdRegisters.FaultStatus, FaultOverflow | FaultPending);
+            _registers.Write32(VtdRegisters.FaultControl, isFlood ? FaultMask : 0);
         }
-        _registers.Write32(VtdRegisters.FaultStatus, FaultOverflow | FaultPending);
-        _registers.Write32(VtdRegisters.FaultControl, isFlood ? FaultMask : 0);
+        finally
+        {
+            _faultGate.Exit();
+        }
         if (isFlood) _faultPause!.Set(Clock.MonotonicNs + FaultPauseNs);
     }
 

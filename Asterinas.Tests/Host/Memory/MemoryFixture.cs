@@ -17,6 +17,9 @@ public abstract class MemoryFixture
     [SetUp]
     public void StartMachine()
     {
+        // Objects that an earlier test forgot must not meet the new machine half-made.
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
         Machine.Initialize(32UL << 20);
         SlabHeap.Reset();
         _freeAtStart = FrameAllocator.ReserveFreePages;
