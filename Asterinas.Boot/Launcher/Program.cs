@@ -28,11 +28,12 @@ internal static class Program
         var machine = new Option<string>("--machine") { Description = "default, or vmware: hardware like VMware's (AHCI CD, e1000e, VMware display; no virtio, no debug devices).", DefaultValueFactory = _ => "default" };
         machine.AcceptOnlyFromAmong("default", "vmware");
         var device = new Option<string[]>("--device") { Description = "A further QEMU -device argument; repeatable.", DefaultValueFactory = _ => [] };
+        var qemu = new Option<string[]>("--qemu") { Description = "A further argument of QEMU, passed as it is (--qemu=-option); repeatable.", DefaultValueFactory = _ => [] };
         var cpu = new Option<string>("--cpu") { Description = "QEMU's CPU model; default max (TCG) or host (KVM).", DefaultValueFactory = _ => "" };
 
         var root = new RootCommand("Boots a kernel of Asterinas for .NET in QEMU. In an interactive session Ctrl-C goes to the guest and Ctrl-A X leaves.")
         {
-            iso, uefi, smp, memory, append, initramfs, disk, exec, kernel, timeout, gdb, accel, quiet, machine, device, cpu,
+            iso, uefi, smp, memory, append, initramfs, disk, exec, kernel, timeout, gdb, accel, quiet, machine, device, qemu, cpu,
         };
         root.SetAction(result =>
         {
@@ -53,6 +54,7 @@ internal static class Program
                 Quiet = result.GetValue(quiet),
                 VmwareLike = result.GetValue(machine) == "vmware",
                 Devices = result.GetValue(device)!,
+                QemuArguments = result.GetValue(qemu)!,
                 Cpu = result.GetValue(cpu)!,
             };
             return Run(options);
@@ -102,6 +104,7 @@ internal sealed record BootOptions
     public required bool Quiet { get; init; }
     public required bool VmwareLike { get; init; }
     public required string[] Devices { get; init; }
+    public required string[] QemuArguments { get; init; }
     public required string Cpu { get; init; }
 }
 

@@ -122,6 +122,7 @@ internal sealed class Qemu(BootOptions options)
         }
         foreach (string device in options.Devices) arguments.AddRange(["-device", device]);
         if (options.Gdb) arguments.AddRange(["-s", "-S"]);
+        arguments.AddRange(options.QemuArguments);
         return arguments;
     }
 

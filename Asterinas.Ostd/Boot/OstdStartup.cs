@@ -18,6 +18,7 @@ internal static class OstdStartup
         Scheduler.Initialize();
         LockOrder.IsEnabled = BootInfo.Current.GetOption("lockorder") is not null;
         // Before the kernel's Main can ask for device memory: what is sensitive must be known, and no device may still write where the firmware told it to.
+        AcpiRanges.Keep();
         PciBus.Enumerate();
         Iommu.Initialize();
 #endif

@@ -22,7 +22,7 @@ public readonly record struct DmaFault(PciAddress Source, DeviceAddress Address,
 /// </summary>
 public static class Iommu
 {
-    private static readonly RateLimit s_log = new(10, 10000000000);
+    private static RateLimit s_log = NewLimit();
     private static SpinGate s_gate;
     private static VtdUnit[] s_units = [];
     private static long s_faults;
@@ -50,9 +50,10 @@ public static class Iommu
     internal static void Initialize()
     {
         s_units = [];
+        s_log = NewLimit();
         foreach (PciFunction function in PciBus.Functions) function.Dma = DmaDomain.Physical;
         if (AcpiTable.TryRead("DMAR"u8) is not { } table) return;
-        if (BootInfo.Current.GetOption("iommu") == "off")
+        if (IsSwitchedOff(BootInfo.Current.GetOption("iommu")))
         {
             Log.Info("iommu: off by the command line: devices are trusted with all memory");
             return;
@@ -72,6 +73,9 @@ public static class Iommu
         if (IsEnabled) AssignDomains();
     }
 
+    /// <summary>What the option <c>iommu</c> says: only the word off switches it off.</summary>
+    internal static bool IsSwitchedOff(string? option) => option == "off";
+
     /// <summary>Notes and logs a refused request. At most ten lines in ten seconds.</summary>
     internal static void Report(DmaFault fault)
     {
@@ -83,6 +87,8 @@ public static class Iommu
         string more = suppressed == 0 ? "" : $" ({suppressed} more before it)";
         Log.Warning($"iommu: {fault.Source} was refused to {(fault.IsWrite ? "write" : "read")} {fault.Address}: reason {fault.Reason}{more}");
     }
+
+    private static RateLimit NewLimit() => new(10, 10000000000);
 
     private static void AssignDomains()
     {

@@ -194,8 +194,11 @@ public sealed unsafe class IoMem : IDisposable
     {
         var claims = new RangeClaims();
         claims.AddSensitive(0, 1 << 20);                        // firmware, legacy video
-        claims.AddSensitive(0xFEC00000, 0x100000);              // I/O APICs, HPET
+        claims.AddSensitive(0xFEC00000, 0x100000);              // I/O APICs
+        claims.AddSensitive(0xFED00000, 0x40000);               // HPET (its timers can write anywhere), chipset configuration
+        claims.AddSensitive(0xFED45000, 0xBB000);               // IOMMUs; the gap is the TPM's
         claims.AddSensitive(0xFEE00000, 0x100000);              // local APIC and the MSI window
+        claims.AddSensitive(0xFF000000, 0x1000000);             // firmware's flash
         return claims;
     }
 }

@@ -91,7 +91,10 @@ public sealed class IoPort : IDisposable
             (0x20, 2), (0xA0, 2), (0x4D0, 2),               // interrupt controllers
             (0x40, 4), (0x61, 1),                           // PIT and its gate: time is calibrated with it
             (0x70, 2),                                      // CMOS: also masks NMIs
-            (0x92, 1), (0xCF9, 1),                          // A20 and reset
+            (0x92, 1), (0x60, 1), (0x64, 1), (0xCF9, 1),    // A20 (the keyboard controller has it too) and reset
+            (0xB2, 2),                                      // SMI: firmware runs with all rights
+            (0x510, 12),                                    // QEMU's fw_cfg: its DMA reaches memory without any check
+            (0xA00, 32), (0xCD8, 12), (0xAF00, 32),         // QEMU's hot plug: memory and CPUs would go
             (0xCF8, 1), (0xCFA, 6),                         // PCI configuration: base addresses and MSI decide what a device may touch
             (0x3F8, 8), (0xF4, 1),                          // the framework's console and exit status
             (0x600, 0x80), (0xB000, 0x40),                  // ACPI power management of q35, i440fx and their relatives

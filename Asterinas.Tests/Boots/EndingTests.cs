@@ -108,6 +108,24 @@ public sealed class EndingTests
     }
 
     [Test]
+    public void A_broken_DMAR_table_is_named_and_the_kernel_goes_on()
+    {
+        string body = Path.GetTempFileName();
+        try
+        {
+            // Twelve bytes that every DMAR has, then a remapping unit that is longer than the table.
+            File.WriteAllBytes(body, [38, 0, .. new byte[10], 0, 0, 64, 0, 1, 0, 0, 0, .. new byte[8]]);
+            LauncherResult result = Boot("end=3", "--qemu=-acpitable", "--qemu=sig=DMAR,data=" + body);
+            Assert.That(result.Output, Does.Contain("iommu: the table DMAR is broken (a structure at 48 has a length of 64): devices are trusted with all memory"));
+            Assert.That(result.Status, Is.EqualTo(3));
+        }
+        finally
+        {
+            File.Delete(body);
+        }
+    }
+
+    [Test]
     public void Vmware_like_hardware_boots_the_iso_and_powers_off()
     {
         LauncherResult result = Launcher.Run("--machine", "vmware", "--timeout", "300");

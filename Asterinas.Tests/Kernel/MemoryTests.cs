@@ -246,7 +246,7 @@ internal static class MemoryTests
 
     private static void SensitiveIo()
     {
-        foreach ((ushort start, int count) in new (ushort, int)[] { (0x20, 2), (0x00, 16), (0x40, 4), (0x70, 2), (0xCF8, 8), (0x3F8, 1), (0x604, 2), (0, 65536), (0x1F, 2) })
+        foreach ((ushort start, int count) in new (ushort, int)[] { (0x20, 2), (0x00, 16), (0x40, 4), (0x70, 2), (0xCF8, 8), (0x3F8, 1), (0x604, 2), (0, 65536), (0x1F, 2), (0x64, 1), (0x510, 12), (0xB2, 1) })
         {
             Expect.True(IoPort.TryAcquire(start, count) is null, $"port {start:x}");
         }
@@ -263,7 +263,7 @@ internal static class MemoryTests
         {
             if (region.Kind == MemoryRegionKind.Usable) ram = region.Start;
         }
-        foreach (ulong address in new[] { 0UL, ram, ram + 0x1000, 0xFEC00000, 0xFEE00000, 0xFEE00300, ulong.MaxValue - 10 })
+        foreach (ulong address in new[] { 0UL, ram, ram + 0x1000, 0xFEC00000, 0xFEE00000, 0xFEE00300, 0xFED00000, 0xFFFFFFF0 - 16, ulong.MaxValue - 10 })
         {
             Expect.True(IoMem.TryAcquire(new PhysicalAddress(address), 16) is null, $"device memory at {address:x}");
         }

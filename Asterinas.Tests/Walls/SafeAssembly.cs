@@ -101,10 +101,13 @@ internal static class SafeAssembly
         string type = NameOf(reader, method.GetDeclaringType());
         string name = $"{reader.GetString(reader.GetTypeDefinition(method.GetDeclaringType()).Name)}.{reader.GetString(method.Name)}";
         if ((method.Attributes & MethodAttributes.PinvokeImpl) != 0) found.Add($"{name}: P/Invoke");
-        if ((method.ImplAttributes & (MethodImplAttributes.InternalCall | MethodImplAttributes.Unmanaged | MethodImplAttributes.Native)) != 0) found.Add($"{name}: no managed code");
+        // The runtime itself supplies the members of delegates, and of nothing else.
+        bool isRuntime = (method.ImplAttributes & MethodImplAttributes.CodeTypeMask) == MethodImplAttributes.Runtime
+            && NameOf(reader, reader.GetTypeDefinition(method.GetDeclaringType()).BaseType) == "System.MulticastDelegate";
+        bool isManaged = isRuntime || (method.ImplAttributes & MethodImplAttributes.CodeTypeMask) == MethodImplAttributes.IL;
+        if (!isManaged || (method.ImplAttributes & (MethodImplAttributes.InternalCall | MethodImplAttributes.Unmanaged)) != 0) found.Add($"{name}: no managed code");
         MethodSignature<Shape> signature = method.DecodeSignature(ShapeProvider.Instance, null);
         if (signature.ReturnType.HasPointer || signature.ParameterTypes.Any(p => p.HasPointer)) found.Add($"{name}: a pointer in the signature");
-        bool isRuntime = (method.ImplAttributes & MethodImplAttributes.CodeTypeMask) == MethodImplAttributes.Runtime;
         if (method.RelativeVirtualAddress == 0)
         {
             if ((method.Attributes & MethodAttributes.Abstract) == 0 && !isRuntime) found.Add($"{name}: no body");

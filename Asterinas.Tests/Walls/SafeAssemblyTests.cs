@@ -55,6 +55,7 @@ internal sealed class SafeAssemblyTests
     [TestCase("class C { void M(int i) { var r = __makeref(i); } }", "C.M: opcode mkrefany", TestName = "Typed_reference_is_found")]
     [TestCase("class C { [System.Runtime.InteropServices.DllImport(\"c\")] static extern int getpid(); }", "C.getpid: P/Invoke", TestName = "P_invoke_is_found")]
     [TestCase("using System.Runtime.CompilerServices; class C { [MethodImpl(MethodImplOptions.InternalCall)] static extern int M(); }", "C.M: no managed code", TestName = "Internal_call_is_found")]
+    [TestCase("using System.Runtime.CompilerServices; class C { [MethodImpl(MethodImplOptions.InternalCall, MethodCodeType = MethodCodeType.Runtime)] static extern int M(); }", "C.M: no managed code", TestName = "Code_of_the_runtime_outside_of_a_delegate_is_found")]
     [TestCase("using System.Runtime.CompilerServices; class C { [UnsafeAccessor(UnsafeAccessorKind.Method)] static extern void M(string s); }", "C.M: no body", TestName = "Unsafe_accessor_is_found")]
     [TestCase("using System.Runtime.InteropServices; [StructLayout(LayoutKind.Explicit)] struct S { [FieldOffset(0)] long A; [FieldOffset(0)] object B; }", "S.B: explicit layout with a reference", TestName = "Overlapping_reference_is_found")]
     [TestCase("using System.Runtime.InteropServices; struct P { string Q; } [StructLayout(LayoutKind.Explicit)] struct S { [FieldOffset(0)] long A; [FieldOffset(8)] P B; }", "S.B: explicit layout with a reference", TestName = "Reference_inside_a_field_of_explicit_layout_is_found")]

@@ -91,6 +91,10 @@ public sealed class IoPortTests
     [TestCase(0x0CF9, 1, Description = "reset")]
     [TestCase(0x0CFF, 1, Description = "PCI configuration's last port")]
     [TestCase(0x0600, 1, Description = "ACPI")]
+    [TestCase(0x0060, 5, Description = "keyboard controller")]
+    [TestCase(0x00B2, 1, Description = "SMI")]
+    [TestCase(0x0514, 4, Description = "fw_cfg's DMA")]
+    [TestCase(0x0CD8, 1, Description = "hot plug of CPUs")]
     [TestCase(0x0000, 65536, Description = "everything")]
     [TestCase(0x03F7, 2, Description = "a range that touches the console")]
     public void Sensitive_ports_are_refused(int start, int count) => Assert.That(IoPort.TryAcquire((ushort)start, count), Is.Null);
