@@ -5,6 +5,7 @@ using System.Threading;
 using Asterinas.Ostd.Arch;
 using Asterinas.Ostd.Diagnostics;
 using Asterinas.Ostd.Runtime;
+using Asterinas.Ostd.Tasks;
 
 namespace Asterinas.Ostd.Memory;
 
@@ -101,6 +102,7 @@ public static class FrameAllocator
     {
         ArgumentNullException.ThrowIfNull(policy);
         ArgumentOutOfRangeException.ThrowIfNegative(pageCount);
+        PolicyWatch.Name(PolicyKind.FrameAllocator, policy);
         Policy injected;
         lock (s_injectLock)
         {
@@ -212,6 +214,7 @@ public static class FrameAllocator
         PhysicalAddress? answer;
         try
         {
+            using PolicyWatch.Call call = PolicyWatch.Begin(PolicyKind.FrameAllocator);
             answer = policy.Allocator.Allocate(layout);
         }
         catch (Exception problem) when (!policy.IsDefault)
@@ -269,6 +272,7 @@ public static class FrameAllocator
         }
         try
         {
+            using PolicyWatch.Call call = PolicyWatch.Begin(PolicyKind.FrameAllocator);
             policy.Allocator.Deallocate(new PhysicalAddress(firstPage << 12), pageCount);
         }
         catch (Exception problem)
@@ -292,6 +296,7 @@ public static class FrameAllocator
             for (ulong i = 0; i < 1UL << order; i++) FrameTable.Assign((block >> 12) + i, policy.Tag);
             try
             {
+                using PolicyWatch.Call call = PolicyWatch.Begin(PolicyKind.FrameAllocator);
                 policy.Allocator.AddFreeMemory(new PhysicalAddress(block), 1 << order);
             }
             catch (Exception problem)

@@ -4,6 +4,7 @@ using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Threading;
 using Asterinas.Ostd.Diagnostics;
+using Asterinas.Ostd.Tasks;
 
 namespace Asterinas.Ostd.Memory;
 
@@ -44,6 +45,7 @@ public static class SlabHeap
     public static void Inject(ISlabAllocator policy)
     {
         ArgumentNullException.ThrowIfNull(policy);
+        PolicyWatch.Name(PolicyKind.SlabAllocator, policy);
         Volatile.Write(ref s_faultsOfThisOne, 0);
         Volatile.Write(ref s_policy, policy);
     }
@@ -57,7 +59,7 @@ public static class SlabHeap
         ISlabAllocator policy = Volatile.Read(ref s_policy);
         try
         {
-            if (policy.Allocate(size) is not { } offered) return null;
+            if (Ask(policy, size) is not { } offered) return null;
             if (offered.Slab is { } slab && slab.SlotSize >= size && slab.Hand(offered) is { } handed)
             {
                 slab.Policy ??= policy;
@@ -80,6 +82,7 @@ public static class SlabHeap
         ISlabAllocator policy = slot.Slab.Policy ?? s_default;
         try
         {
+            using PolicyWatch.Call call = PolicyWatch.Begin(PolicyKind.SlabAllocator);
             policy.Deallocate(taken);
         }
         catch (Exception problem)
@@ -94,6 +97,12 @@ public static class SlabHeap
     {
         s_policy = s_default = new DefaultSlabAllocator();
         s_policyFaults = 0;
+    }
+
+    private static HeapSlot? Ask(ISlabAllocator policy, int size)
+    {
+        using PolicyWatch.Call call = PolicyWatch.Begin(PolicyKind.SlabAllocator);
+        return policy.Allocate(size);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]

@@ -42,7 +42,7 @@ public sealed class WaitQueue
 
     /// <summary>Waits until the condition holds, an interrupt or a kill comes, or the time is up.</summary>
     /// <param name="state">Handed to the condition: a static lambda needs no allocation.</param>
-    /// <param name="condition">Must not block. Called again after each wake-up.</param>
+    /// <param name="condition">Must not block, not even for a lock of the BCL. Called again after each wake-up.</param>
     /// <param name="timeoutNs">Nanoseconds; <see cref="ulong.MaxValue"/> for no limit.</param>
     /// <exception cref="InvalidOperationException">The task holds a spin lock or runs a bottom half.</exception>
     public WaitResult WaitInterruptible<TState>(TState state, Func<TState, bool> condition, ulong timeoutNs = ulong.MaxValue) =>
@@ -118,7 +118,6 @@ internal sealed class Waiter
 
     private Timer? _timer;
     private int _endedBy;                   // signals that end the present wait
-    private bool _timedOut;
 
     public readonly Task Task;
     public WaitQueue? Queue;
@@ -127,8 +126,8 @@ internal sealed class Waiter
     public Waiter(Task task) => Task = task;
 
     /// <summary>
-    /// The order is what makes it safe: seat taken, state Waiting, then the condition. A waker that changed the condition earlier is seen by the look at it; one
-    /// that comes later finds the seat.
+    /// The order is what makes it safe: state Waiting, seat taken, then the condition. A waker that changed the condition earlier is seen by the look at it; one that comes later finds the seat, and
+    /// whoever takes a task off its seat finds it Waiting, or woken by somebody else already: either way it looks at the condition again.
     /// </summary>
     public WaitResult Wait<TState>(WaitQueue queue, TState state, Func<TState, bool> condition, int endedBy, ulong timeoutNs)
     {
@@ -137,23 +136,23 @@ internal sealed class Waiter
         bool timed = timeoutNs != ulong.MaxValue;
         ulong now = Machine.MonotonicNs();
         ulong deadline = timed ? (timeoutNs > ulong.MaxValue - now ? ulong.MaxValue : now + timeoutNs) : 0;
-        _timedOut = false;
         Volatile.Write(ref _endedBy, endedBy);
-        if (timed) (_timer ??= new Timer(OnTimeout)).Set(deadline);
+        if (timed) _timer ??= new Timer(OnTimeout);
         try
         {
             while (true)
             {
-                queue.Add(this);
-                Interlocked.Exchange(ref Task.StateValue, (int)TaskState.Waiting);
                 WaitResult? end = null;
-                bool done = false, blocked = false;
+                bool blocked = false;
+                Interlocked.Exchange(ref Task.StateValue, (int)TaskState.Waiting);
                 try
                 {
-                    done = condition(state);
-                    if (done) end = WaitResult.Woken;
+                    queue.Add(this);
+                    // Set anew after a wake-up for another reason, or when this CPU's clock is a little behind that of the CPU on which it fired.
+                    if (timed && !_timer!.IsSet) _timer.Set(deadline);
+                    if (condition(state)) end = WaitResult.Woken;
                     else if ((Volatile.Read(ref Task.PendingSignals) & endedBy) != 0) end = WaitResult.Interrupted;
-                    else if (timed && (Volatile.Read(ref _timedOut) || Machine.MonotonicNs() >= deadline)) end = WaitResult.TimedOut;
+                    else if (timed && Machine.MonotonicNs() >= deadline) end = WaitResult.TimedOut;
                     if (end is null)
                     {
                         blocked = true;
@@ -190,11 +189,8 @@ internal sealed class Waiter
         if ((Volatile.Read(ref Task.PendingSignals) & Volatile.Read(ref _endedBy)) != 0) Scheduler.Wake(Task);
     }
 
-    private void OnTimeout()
-    {
-        Volatile.Write(ref _timedOut, true);
-        Scheduler.Wake(Task);
-    }
+    // It may come late, in the next wait: that one looks at its own deadline.
+    private void OnTimeout() => Scheduler.Wake(Task);
 
     /// <summary>
     /// Back to Running without having blocked. When a waker was faster than our own decision it has given the task to the scheduler, and another CPU may wait to run it already: then it

@@ -224,7 +224,7 @@ public static partial class Scheduler
     /// <summary>Begins a section: no other policy comes in before its end, and one that tries to block in it gets an exception.</summary>
     private static IScheduler EnterPolicy(CpuState cpu)
     {
-        Task.EnterAtomic();
+        PolicyWatch.Enter(PolicyKind.Scheduler);
         while (true)
         {
             // Two words, each written before the other is looked at: either we see who replaces, or it sees us.
@@ -241,7 +241,7 @@ public static partial class Scheduler
         if (inside is null) return;
         Interlocked.Decrement(ref inside.InPolicy);
         inside = null;
-        Task.LeaveAtomic();
+        PolicyWatch.Leave();
     }
 
     private static void Violation(IScheduler policy, string what)
@@ -257,7 +257,7 @@ public static partial class Scheduler
         // From inside a policy's call: that call's section must not be waited for, by us or by another CPU that replaces.
         int inside = Interlocked.Exchange(ref self.InPolicy, 0);
         while (Interlocked.CompareExchange(ref s_replacing, 1, 0) != 0) Machine.Pause();
-        Task.EnterAtomic();
+        PolicyWatch.Enter(PolicyKind.Scheduler);
         try
         {
             if (violator is not null && !ReferenceEquals(s_policy, violator)) return false;
@@ -267,12 +267,13 @@ public static partial class Scheduler
                 while (Volatile.Read(ref cpu.InPolicy) != 0) Machine.Pause();
             }
             s_policy = policy;
+            PolicyWatch.Name(PolicyKind.Scheduler, policy);
             foreach (CpuState cpu in s_cpus) cpu.Running = null;
             foreach (Task task in RunnableTasks()) policy.Enqueue(task, EnqueueReason.Wake);
         }
         finally
         {
-            Task.LeaveAtomic();
+            PolicyWatch.Leave();
             Interlocked.Exchange(ref self.InPolicy, inside);
             Volatile.Write(ref s_replacing, 0);
         }

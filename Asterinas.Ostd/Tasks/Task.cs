@@ -62,9 +62,21 @@ public sealed unsafe class Task
     private readonly Action? _entry;
     private readonly WaitQueue _exited = new();
     private nint _handle;
+    private nint _thread;
     private AffinityBox? _affinity;
 
-    internal nint Thread;
+    internal nint Thread
+    {
+        get => _thread;
+        set
+        {
+            _thread = value;
+            if (value != 0) PolicyMark = Machine.ThreadPolicyMark(value);
+        }
+    }
+
+    /// <summary>What the watchdog sees of the policy's call that this task is in.</summary>
+    internal PolicyWatch.Mark* PolicyMark;
     internal int StateValue = BlockedBelow;
     internal int AtomicDepth;
     internal int PendingSignals;

@@ -35,6 +35,20 @@ internal static class EndingTests
                 return ServiceAllocators.Run();
             case "memory-costs":
                 return MemoryCosts.Run();
+            case "lying-frame-allocator":
+                return LyingFrameAllocator.Run();
+            case "hung-scheduler":
+                HungPolicies.Scheduler();
+                break;
+            case "hung-frame-allocator":
+                HungPolicies.FrameAllocator();
+                break;
+            case "hung-slab-allocator":
+                HungPolicies.SlabAllocator();
+                break;
+            case "panic-beside-busy-cpus":
+                HungPolicies.PanicBesideBusyCpus();
+                break;
             case "reboot":
                 Power.Reboot();
                 break;

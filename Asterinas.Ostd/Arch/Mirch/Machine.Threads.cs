@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Concurrent;
 using System.Threading;
+using Asterinas.Ostd.Tasks;
 
 namespace Asterinas.Ostd.Arch;
 
@@ -73,6 +74,13 @@ internal static unsafe partial class Machine
     {
         SimulatedThread known = Find(thread);
         lock (known.Cpu.Cpus) return known.IsWaiting || known.Cpu.Ready.Contains(known) ? 0 : 1;
+    }
+
+    public static PolicyWatch.Mark* ThreadPolicyMark(nint thread) => Find(thread).PolicyMark;
+
+    /// <summary>The simulated machine has no watchdog: a test that hangs is ended by its runner.</summary>
+    public static void WatchPolicy(int kind, byte* name, int length)
+    {
     }
 
     /// <summary>The CPU that a thread is on, or -1.</summary>

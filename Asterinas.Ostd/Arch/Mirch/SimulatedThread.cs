@@ -1,4 +1,6 @@
+using System.Runtime.InteropServices;
 using System.Threading;
+using Asterinas.Ostd.Tasks;
 
 namespace Asterinas.Ostd.Arch;
 
@@ -28,4 +30,8 @@ internal sealed class SimulatedThread(nint handle, SimulatedCpu cpu, bool isFore
     public bool IsWaiting;
 
     public nint Tag;
+
+    /// <summary>Nobody watches; the memory lives as long as the process, as other threads' handles may.</summary>
+    // SAFETY: zeroed memory of that size, never freed.
+    public readonly unsafe PolicyWatch.Mark* PolicyMark = (PolicyWatch.Mark*)NativeMemory.AllocZeroed((nuint)sizeof(PolicyWatch.Mark));
 }

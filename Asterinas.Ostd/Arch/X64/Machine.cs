@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Threading;
 using Asterinas.Ostd.Runtime;
+using Asterinas.Ostd.Tasks;
 
 namespace Asterinas.Ostd.Arch;
 
@@ -60,6 +61,9 @@ internal static unsafe class Machine
     [DllImport(Library, EntryPoint = "ostd_set_thread_tag"), SuppressGCTransition] public static extern void SetThreadTag(nint thread, nint tag);
     [DllImport(Library, EntryPoint = "ostd_get_thread_tag"), SuppressGCTransition] public static extern nint GetThreadTag(nint thread);
     [DllImport(Library, EntryPoint = "ostd_thread_count"), SuppressGCTransition] public static extern int ThreadCount();
+
+    [DllImport(Library, EntryPoint = "ostd_thread_policy_mark"), SuppressGCTransition] public static extern PolicyWatch.Mark* ThreadPolicyMark(nint thread);
+    [DllImport(Library, EntryPoint = "ostd_watch_policy"), SuppressGCTransition] public static extern void WatchPolicy(int kind, byte* name, int length);
 
     // ---- this CPU
 

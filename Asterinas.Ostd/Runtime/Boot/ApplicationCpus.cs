@@ -28,7 +28,7 @@ internal static unsafe class ApplicationCpus
         }
         ulong trampoline = X64.Symbol(ImageSymbol.ApTrampoline);
         X64.Copy(KernelMap.PhysToVirt(page), (void*)trampoline, (nuint)(X64.Symbol(ImageSymbol.ApTrampolineEnd) - trampoline));
-        int parked = ParkedCpu(info);
+        int parked = BootText.Number(info, "parkcpu=\0"u8.Pointer);        // for tests: the firmware's CPU N is not expected when it starts
         for (int i = 0; i < Acpi.CpuCount; i++)
         {
             uint apicId = Acpi.ApicIds.Id[i];
@@ -115,21 +115,4 @@ internal static unsafe class ApplicationCpus
     }
 
     private static bool Touches(ulong page, ulong start, ulong length) => length != 0 && start < page + 0x1000 && start + length > page;
-
-    /// <summary>Test option <c>parkcpu=N</c>: the firmware's CPU N is not expected when it starts. -1 without.</summary>
-    private static int ParkedCpu(BootInfoData* info)
-    {
-        byte* text = info->CommandLine;
-        byte* name = "parkcpu=\0"u8.Pointer;
-        for (int at = 0; text[at] != 0; at++)
-        {
-            int i = 0;
-            while (name[i] != 0 && text[at + i] == name[i]) i++;
-            if (name[i] != 0 || (at > 0 && text[at - 1] != ' ')) continue;
-            int value = 0;
-            for (byte* digit = text + at + i; *digit is >= (byte)'0' and <= (byte)'9'; digit++) value = value * 10 + *digit - '0';
-            return value;
-        }
-        return -1;
-    }
 }

@@ -72,7 +72,11 @@ internal static unsafe class Boot
             Apic.Initialize(cpu);
             Cpus.Add(cpu);
             X64.EnableInterrupts();
-            fixed (BootInfoData* info = &s_info) ApplicationCpus.Start(cpu, info);
+            fixed (BootInfoData* info = &s_info)
+            {
+                ApplicationCpus.Start(cpu, info);
+                Watchdog.Initialize(cpu, info);
+            }
         }
         Settings.Initialize();
         RunConstructors();

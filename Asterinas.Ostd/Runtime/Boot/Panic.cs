@@ -16,7 +16,7 @@ internal static unsafe class Panic
     public static void Fail(ReadOnlySpan<byte> message)
     {
         Begin(message);
-        StackTrace.Print(0, X64.FramePointer());
+        StackTrace.Print(0, X64.FramePointer(), 0);
         Power.Off(ExitStatus);
     }
 
@@ -26,7 +26,7 @@ internal static unsafe class Panic
         Console.Write(" "u8);
         Console.WriteHex(value);
         Console.Write("\n"u8);
-        StackTrace.Print(0, X64.FramePointer());
+        StackTrace.Print(0, X64.FramePointer(), 0);
         Power.Off(ExitStatus);
     }
 
@@ -53,7 +53,21 @@ internal static unsafe class Panic
         Console.Write(" rsi "u8);
         Console.WriteHex(frame->Rsi);
         Console.Write("\n"u8);
-        StackTrace.Print(frame->Rip, frame->Rbp);
+        StackTrace.Print(frame->Rip, frame->Rbp, frame->Rsp);
+        Power.Off(ExitStatus);
+    }
+
+    /// <summary>A policy has not returned: its name, and where it is.</summary>
+    public static void FailPolicy(ReadOnlySpan<byte> kind, byte* name, ulong seconds, TrapFrame* frame)
+    {
+        Begin("kernel panic: the "u8);
+        Console.Write(kind);
+        Console.Write(" "u8);
+        Console.WriteZ(name);
+        Console.Write(" has not returned for "u8);
+        Console.WriteDecimal(seconds);
+        Console.Write(" s\n"u8);
+        StackTrace.Print(frame->Rip, frame->Rbp, frame->Rsp);
         Power.Off(ExitStatus);
     }
 
@@ -63,7 +77,7 @@ internal static unsafe class Panic
         Begin("kernel panic: "u8);
         Console.Write(message, length);
         Console.Write("\n"u8);
-        StackTrace.Print(0, X64.FramePointer());
+        StackTrace.Print(0, X64.FramePointer(), 0);
         Power.Off(ExitStatus);
     }
 

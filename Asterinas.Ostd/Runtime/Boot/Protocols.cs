@@ -82,7 +82,7 @@ internal static unsafe class Multiboot2
 }
 
 /// <summary>What both protocols share.</summary>
-// SAFETY: info is the boot code's own structure; both writers stop at its array's size. A command line ends with its zero (both protocols say so) or at the limit.
+// SAFETY: info is the boot code's own structure; names are literals that end with a zero, and so does the command line; both writers stop at its array's size. A command line ends with its zero (both protocols say so) or at the limit.
 internal static unsafe class BootText
 {
     public static void Copy(byte* text, BootInfoData* info)
@@ -90,6 +90,23 @@ internal static unsafe class BootText
         int i = 0;
         for (; i < BootInfoData.MaxCommandLine - 1 && text[i] != 0; i++) info->CommandLine[i] = text[i];
         info->CommandLine[i] = 0;
+    }
+
+    /// <summary>The number behind a word of the command line that begins with a name and an equals sign; -1 when there is none.</summary>
+    public static int Number(BootInfoData* info, byte* name)
+    {
+        byte* text = info->CommandLine;
+        for (int at = 0; text[at] != 0; at++)
+        {
+            int i = 0;
+            while (name[i] != 0 && text[at + i] == name[i]) i++;
+            byte* digit = text + at + i;
+            if (name[i] != 0 || (at > 0 && text[at - 1] != ' ') || *digit is < (byte)'0' or > (byte)'9') continue;
+            int value = 0;
+            for (; *digit is >= (byte)'0' and <= (byte)'9' && value < 1000000; digit++) value = value * 10 + *digit - '0';
+            return value;
+        }
+        return -1;
     }
 
     public static void AddRange(BootInfoData* info, ulong start, ulong length, uint kind)

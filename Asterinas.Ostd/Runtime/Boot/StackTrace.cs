@@ -11,12 +11,21 @@ namespace Asterinas.Ostd.Runtime;
 internal static unsafe class StackTrace
 {
     private const int MaxDepth = 48;
+    private const ulong GuessWords = 24;
 
-    public static void Print(ulong rip, ulong framePointer)
+    public static void Print(ulong rip, ulong framePointer, ulong rsp)
     {
         Console.Write("stack trace:\n"u8);
         if (rip != 0) PrintAddress(rip);
         ulong low = framePointer;
+        // A function that was interrupted before it had set up its frame, or has none, hides its caller from the chain: what looks like a return address is shown with a question mark.
+        for (ulong at = rsp; at != 0 && at < rsp + GuessWords * 8 && at < framePointer && KernelMap.IsMapped(at); at += 8)
+        {
+            ulong offset, value = *(ulong*)at;
+            if (value <= X64.Symbol(ImageSymbol.TextStart) || value >= X64.Symbol(ImageSymbol.TextEnd) || Find(value, &offset) == null || offset == 0) continue;
+            Console.Write("  ?"u8);
+            PrintAddress(value);
+        }
         for (int depth = 0; depth < MaxDepth; depth++)
         {
             if (framePointer < low || (framePointer & 7) != 0 || !KernelMap.IsMapped(framePointer) || !KernelMap.IsMapped(framePointer + 8)) return;

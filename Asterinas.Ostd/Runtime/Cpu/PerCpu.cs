@@ -36,6 +36,7 @@ internal unsafe struct PerCpu
     public int IsOnline;
 
     public ulong NapDeadline;               // ns, 0 = none: the current thread sleeps without leaving the CPU
+    public ulong WatchDeadline;             // ns, 0 = none: the boot CPU's next look at the policies
     public ulong ActiveRoot;                // the address space in CR3
 
     // Inter-processor calls: who asks this CPU (shared, a bit a CPU), and what this CPU asks others (written before it is sent; Pending is shared).

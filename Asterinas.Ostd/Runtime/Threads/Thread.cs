@@ -52,6 +52,7 @@ internal unsafe struct Thread
     public bool TimedOut;
     public UserFrame* Frame;                // the user frame that this thread executes, for saving its extended state at a switch
     public Thread* NextAll, PreviousAll;
+    public PolicyMark Policy;
     public fixed ulong Specific[MaxKeys];
     public fixed byte Name[16];
 }

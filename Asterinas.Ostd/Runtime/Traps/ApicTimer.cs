@@ -5,7 +5,7 @@ using System.Threading;
 namespace Asterinas.Ostd.Runtime;
 
 /// <summary>
-/// The one-shot timer of this CPU: fires at the earliest of the managed timers' deadline, the runtime's timed waits and a test's timer storm.
+/// The one-shot timer of this CPU: fires at the earliest of the managed timers' deadline, the runtime's timed waits and naps, the watchdog and a test's timer storm.
 /// </summary>
 // SAFETY: PerCpu is this CPU's own area.
 internal static unsafe class ApicTimer
@@ -52,6 +52,7 @@ internal static unsafe class ApicTimer
         // One that is due has raised its event already: whoever takes the event programs the next.
         deadline = Earlier(deadline, Volatile.Read(ref cpu->SleepDeadline), now);
         deadline = Earlier(deadline, cpu->NapDeadline, now);
+        deadline = Earlier(deadline, cpu->WatchDeadline, now);
         if (cpu->StormPeriod != 0 && (deadline == 0 || now + cpu->StormPeriod < deadline)) deadline = now + cpu->StormPeriod;
         if (deadline == 0) Apic.SetTimer(1 << 16, 0);
         else
@@ -67,7 +68,7 @@ internal static unsafe class ApicTimer
     }
 
     /// <summary>Top half.</summary>
-    public static void OnInterrupt(PerCpu* cpu)
+    public static void OnInterrupt(PerCpu* cpu, TrapFrame* frame)
     {
         ulong now = Clock.Nanoseconds();
         if (cpu->TimerDeadline != 0 && cpu->TimerDeadline <= now)
@@ -77,6 +78,7 @@ internal static unsafe class ApicTimer
         }
         ulong sleeper = Volatile.Read(ref cpu->SleepDeadline);
         if (sleeper != 0 && sleeper <= now) Interlocked.Or(ref cpu->Events, CpuEvents.ThreadReady);
+        Watchdog.OnTimer(cpu, now, frame);
         Program(cpu);
     }
 

@@ -116,7 +116,7 @@ internal static unsafe class Traps
     {
         if (frame->Vector >= 32)
         {
-            Interrupt((int)frame->Vector);
+            Interrupt((int)frame->Vector, frame);
             if (frame->Vector == Vectors.Activation) Activations.OnInterrupt(X64.PerCpu(), frame);
             return;
         }
@@ -162,7 +162,7 @@ internal static unsafe class Traps
         int reason;
         if (frame->Vector >= 32)
         {
-            Interrupt((int)frame->Vector);
+            Interrupt((int)frame->Vector, frame);
             if (Volatile.Read(ref cpu->Events) == 0) return 0;
             reason = 3;
         }
@@ -191,7 +191,7 @@ internal static unsafe class Traps
     }
 
     /// <summary>The top half of every interrupt: acknowledge, note, leave.</summary>
-    private static void Interrupt(int vector)
+    private static void Interrupt(int vector, TrapFrame* frame)
     {
         PerCpu* cpu = X64.PerCpu();
         cpu->InterruptCount++;
@@ -200,7 +200,7 @@ internal static unsafe class Traps
         Apic.EndOfInterrupt();
         if (vector == Vectors.Timer)
         {
-            ApicTimer.OnInterrupt(cpu);
+            ApicTimer.OnInterrupt(cpu, frame);
             return;
         }
         if (vector == Vectors.Call)
@@ -217,10 +217,11 @@ internal static unsafe class Traps
         }
     }
 
-    /// <summary>A CPU that panics stops the others so.</summary>
+    /// <summary>A CPU that panics stops the others so, and the watchdog asks so for a stack trace.</summary>
     private static void NonMaskable(TrapFrame* frame)
     {
         if (Panic.IsPanicking) X64.Stop();
+        Watchdog.OnNmi(X64.PerCpu(), frame);
         Panic.FailTrap("kernel panic: non-maskable interrupt"u8, frame);
     }
 
