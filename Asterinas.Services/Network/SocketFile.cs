@@ -102,7 +102,7 @@ internal abstract class SocketFile : OpenFile
     public abstract Errno Shutdown(bool reading, bool writing);
 
     /// <summary>Sends bytes, and takes over the ancillary data when it succeeds. EPIPE: the caller sends SIGPIPE.</summary>
-    public abstract Result<long> Send(Thread thread, ref IoSource source, ReadOnlySpan<byte> name, Ancillary? ancillary, MessageFlags flags);
+    public abstract Result<long> Send(Thread thread, ref IoSource source, scoped ReadOnlySpan<byte> name, Ancillary? ancillary, MessageFlags flags);
 
     /// <summary>Receives bytes. Files in the answer belong to the caller.</summary>
     public abstract Result<long> Receive(Thread thread, ref IoSink sink, MessageFlags flags, ref ReceivedMessage message);

@@ -11,7 +11,7 @@ internal sealed partial class UnixSocket
 {
     // ---- sending
 
-    public override Result<long> Send(Thread thread, ref IoSource source, ReadOnlySpan<byte> name, Ancillary? ancillary, MessageFlags flags)
+    public override Result<long> Send(Thread thread, ref IoSource source, scoped ReadOnlySpan<byte> name, Ancillary? ancillary, MessageFlags flags)
     {
         if ((flags & MessageFlags.OutOfBand) != 0) return Errno.EOPNOTSUPP;
         int error = Interlocked.Exchange(ref _error, 0);
