@@ -28,7 +28,7 @@ internal static class Program
         }
         Log.Info("Asterinas for .NET");
         Log.Info($"boot: {boot.Protocol}, command line \"{boot.CommandLine}\"");
-        Log.Info($"memory: {usable >> 20} MiB usable, {(RuntimeStatistics.FreeBytes >> 20) + (frames.FreePages >> 8)} MiB free");
+        Log.Info($"memory: {usable >> 20} MiB usable, {(RuntimeStatistics.FreeBytes >> 20) + ((ulong)frames.FreePages >> 8)} MiB free");
         Log.Info($"initramfs: {boot.InitramfsLength} bytes");
         Log.Info($"time: {Clock.UtcNow:yyyy-MM-dd HH:mm:ss} UTC, TSC {Clock.TscFrequency / 1000000} MHz");
         Log.Info($"runtime: .NET {Environment.Version}, {GC.GetTotalMemory(false) >> 10} KiB of managed objects");
