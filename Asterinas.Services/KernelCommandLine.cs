@@ -35,6 +35,8 @@ internal sealed class KernelCommandLine
     public int PanicSeconds { get; private set; }
     /// <summary>asterinas.exec=: a shell command in base64 to run instead of an init; null for none.</summary>
     public byte[]? Command { get; private set; }
+    /// <summary>asterinas.raw: the console neither echoes nor changes line ends.</summary>
+    public bool IsConsoleRaw { get; private set; }
     /// <summary>hostname=.</summary>
     public string HostName { get; private set; } = "(none)";
     /// <summary>Arguments for the first program, without its name.</summary>
@@ -75,6 +77,9 @@ internal sealed class KernelCommandLine
                 return;
             case "hostname":
                 if (value.Length is > 0 and <= 64) HostName = value;
+                return;
+            case "asterinas.raw":
+                IsConsoleRaw = true;
                 return;
             case "asterinas.exec":
                 Command = Decode(value);

@@ -1,8 +1,9 @@
 using System;
 using Asterinas.Ostd.Diagnostics;
 using Asterinas.Services.Devices;
+using Asterinas.Services.Devices.Tty;
+using Asterinas.Services.Processes;
 using Asterinas.Services.FileSystems;
-using Asterinas.Services.FileSystems.DevTmpFs;
 using Asterinas.Services.FileSystems.Initramfs;
 using Asterinas.Services.FileSystems.TmpFs;
 using Asterinas.Services.Vfs;
@@ -48,17 +49,6 @@ internal static class KernelSetup
         opened.Value.Release();
     }
 
-    /// <summary>Mounts a file system on a directory of the first tree, which is made if need be.</summary>
-    private static void Mount(FileSystem fileSystem, ReadOnlySpan<byte> name)
-    {
-        Dentry point = Make(RootMounts.Root.FileSystem.RootDentry, name, new NewInode { Type = InodeType.Directory, Permissions = 0x1ED });
-        var mount = new Mount(null, fileSystem, fileSystem.RootDentry, MountFlags.RelativeAccessTime);
-        Errno error = MountNamespace.Attach(mount, MountNamespace.Cross(new VfsPath(RootMounts.Root, point)));
-        if (error == Errno.None) return;
-        Log.Error($"mount {fileSystem.TypeName}: error -{(int)error}");
-        mount.Detach();
-    }
-
     private static Dentry Make(Dentry parent, ReadOnlySpan<byte> name, in NewInode attributes)
     {
         Inode directory = parent.Inode!;
@@ -68,16 +58,39 @@ internal static class KernelSetup
         return dentry;
     }
 
-    /// <summary>Mounts what a command expects, and makes the console pass bytes as they are.</summary>
-    public static void PrepareForCommand(Thread thread) => Mount(DevTmpFs.Instance, "dev"u8);
-
-    /// <summary>Makes a new session with the console as its terminal.</summary>
-    public static void TakeConsole(Thread thread)
+    // Mounts a file system on a directory of the root, which is made if need be. A kind that this kernel does not have is left out.
+    private static void Mount(Thread thread, string type, ReadOnlySpan<byte> folder, ReadOnlySpan<byte> name, string options = "")
     {
+        if (FileSystemRegistry.Find(type) is not { } kind) return;
+        Result<FileSystem> made = kind.Create(thread, type, options);
+        Errno error = made.Error;
+        if (made.IsOk)
+        {
+            VfsPath parent = RootMounts.RootPath;
+            if (!folder.IsEmpty) parent = MountNamespace.Cross(new VfsPath(parent.Mount, Make(parent.Dentry, folder, new NewInode { Type = InodeType.Directory, Permissions = 0x1ED })));
+            Dentry point = Make(parent.Dentry, name, new NewInode { Type = InodeType.Directory, Permissions = 0x1ED });
+            var mount = new Mount(null, made.Value, made.Value.RootDentry, MountFlags.RelativeAccessTime);
+            error = MountNamespace.Attach(mount, new VfsPath(parent.Mount, point));
+            if (error != Errno.None) mount.Detach();
+        }
+        if (error != Errno.None) Log.Error($"mount {type}: error -{(int)error}");
     }
 
-    /// <summary>Waits until the console has shown everything.</summary>
-    public static void Flush()
+    /// <summary>For one command instead of an init: mounts what programs expect, and makes the console pass bytes as they are when no person sits at it.</summary>
+    public static void PrepareForCommand(Thread thread, KernelCommandLine options)
     {
+        Mount(thread, "devtmpfs", [], "dev"u8);
+        Mount(thread, "proc", [], "proc"u8);
+        Mount(thread, "sysfs", [], "sys"u8);
+        Mount(thread, "devpts", "dev"u8, "pts"u8);
+        Mount(thread, "tmpfs", "dev"u8, "shm"u8, "mode=1777");
+        Mount(thread, "tmpfs", [], "tmp"u8, "mode=1777");
+        if (options.IsConsoleRaw) ConsoleTty.Instance.PassThrough();
+    }
+
+    /// <summary>Makes a new session with the console as its terminal. Called by a process that leads no group.</summary>
+    public static void TakeConsole(Thread thread)
+    {
+        if (thread.Process.StartSession() == Errno.None) ConsoleTty.Instance.TakeControl(thread.Process, isStealing: false);
     }
 }

@@ -16,8 +16,7 @@ internal static class Program
     private static int Main()
     {
         // The policies come first: nobody has frames or slots yet that would stay with the defaults. More memory follows when the allocator asks for it.
-        var frames = new BuddyFrameAllocator();
-        FrameAllocator.Inject(frames, FrameAllocator.ReserveFreePages / 8);
+        FrameAllocator.Inject(new BuddyFrameAllocator(), FrameAllocator.ReserveFreePages / 8);
         SlabHeap.Inject(new SlabAllocator());
         Scheduler.Inject(new LinuxScheduler());
         BootInfo boot = BootInfo.Current;
@@ -28,7 +27,7 @@ internal static class Program
         }
         Log.Info("Asterinas for .NET");
         Log.Info($"boot: {boot.Protocol}, command line \"{boot.CommandLine}\"");
-        Log.Info($"memory: {usable >> 20} MiB usable, {(RuntimeStatistics.FreeBytes >> 20) + (frames.FreePages >> 8)} MiB free");
+        Log.Info($"memory: {usable >> 20} MiB usable, {RuntimeStatistics.FreeBytes >> 20} MiB free");
         Log.Info($"initramfs: {boot.InitramfsLength} bytes");
         Log.Info($"time: {Clock.UtcNow:yyyy-MM-dd HH:mm:ss} UTC, TSC {Clock.TscFrequency / 1000000} MHz");
         Log.Info($"runtime: .NET {Environment.Version}, {GC.GetTotalMemory(false) >> 10} KiB of managed objects");

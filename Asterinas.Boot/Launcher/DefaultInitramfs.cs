@@ -2,7 +2,6 @@ using System;
 using System.Collections.Generic;
 using System.Diagnostics;
 using System.IO;
-using System.IO.Compression;
 using System.Text;
 using Asterinas.Boot.Build;
 
@@ -49,16 +48,15 @@ internal static class DefaultInitramfs
     };
 
     /// <summary>Where the build puts it.</summary>
-    public static string PathBelow(string repository) => Path.Combine(repository, "Asterinas.Boot", "obj", "initramfs", "initramfs.cpio.gz");
+    public static string PathBelow(string repository) => Path.Combine(repository, "Asterinas.Boot", "obj", "initramfs", "initramfs.cpio");
 
-    /// <summary>Makes the archive.</summary>
+    /// <summary>Makes the archive. Not compressed: reading two megabytes is cheaper than unpacking one.</summary>
     /// <param name="busybox">The program, which runs on this machine too: it names its links itself.</param>
     /// <param name="output">The file to make.</param>
     public static void Make(string busybox, string output)
     {
         using (FileStream file = File.Create(output + ".new"))
-        using (var compressed = new GZipStream(file, CompressionLevel.Optimal))
-        using (var archive = new CpioArchive(compressed))
+        using (var archive = new CpioArchive(file))
         {
             foreach (string folder in s_folders) archive.AddDirectory(folder, folder == "tmp" ? 0x3FFu : Executable);
             archive.AddCharacterDevice("dev/console", 0x180, 5, 1);

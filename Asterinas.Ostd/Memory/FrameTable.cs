@@ -71,8 +71,9 @@ internal static unsafe class FrameTable
             Volatile.Write(ref meta.State, (int)FrameState.Unused);
             return false;
         }
-        // Links, owner and mark are zero: the reserve and Retire leave them so.
+        // Links and owner are zero: the reserve and Retire leave them so.
         meta.Order = tag;
+        meta.Generation++;
         Volatile.Write(ref meta.ReferenceCount, 1);
         Volatile.Write(ref meta.State, (int)use);
         return true;
@@ -94,7 +95,6 @@ internal static unsafe class FrameTable
         int tag = meta.Order;
         meta.Owner = 0;
         meta.Next = meta.Previous = 0;
-        meta.Mark = 0;
         meta.ReferenceCount = 0;
         // The default policy's pages go back to the reserve: between here and there nobody may claim them, and its test (Order >= -1) refuses the tag.
         Volatile.Write(ref meta.State, (int)FrameState.Unused);

@@ -1,15 +1,67 @@
 using System;
+using System.Runtime.CompilerServices;
 using System.Threading;
 using Asterinas.Ostd.Arch;
 using Asterinas.Ostd.Runtime;
 
 namespace Asterinas.Ostd.Memory;
 
+/// <summary>Frames and page tables that left an address space and wait for its TLB flush: nothing goes back while a CPU may still use it.</summary>
+internal struct UnmapBatch
+{
+    public const int Capacity = 96;
+    /// <summary>Most items one step adds: a leaf and the tables above it.</summary>
+    public const int StepItems = 4;
+
+    [InlineArray(Capacity)]
+    private struct Items
+    {
+        private ulong _first;
+    }
+
+    private const ulong Large = 1, Table = 2;
+    private Items _items;
+    private int _count;
+    private ulong _start, _end;
+
+    public readonly bool IsFull => _count > Capacity - StepItems;
+    public readonly bool IsEmpty => _end == 0;
+
+    public void Cover(ulong start, ulong bytes)
+    {
+        _start = _end == 0 ? start : Math.Min(_start, start);
+        _end = Math.Max(_end, start + bytes);
+    }
+
+    public void AddFrame(ulong physical, bool isLarge) => _items[_count++] = physical | (isLarge ? Large : 0);
+
+    public void AddTable(ulong physical) => _items[_count++] = physical | Table;
+
+    public void Flush(ulong root)
+    {
+        if (_end != 0) Machine.FlushTlb(root, _start, (_end - _start) >> 12);
+        _start = _end = 0;
+    }
+
+    /// <summary>Gives everything back. Only after the flush, and outside of locks: policies are called.</summary>
+    public void Release()
+    {
+        for (int i = 0; i < _count; i++)
+        {
+            ulong item = _items[i];
+            ulong physical = item & ~4095UL;
+            if ((item & Table) != 0) PageTable.FreeTable(physical);
+            else FrameAllocator.Drop(physical, (item & Large) != 0 ? PageSize.PagesInLarge : 1);
+        }
+        _count = 0;
+    }
+}
+
 /// <summary>
 /// Page tables of x86-64: four levels of 512 entries, leaves of 4 KiB (level 1) and 2 MiB (level 2) (SDM vol. 3 §4.5). The user half of one root is
 /// changed under its VmSpace's gate; the CPU itself sets accessed and dirty bits at any time, so present leaves change by atomic operations only.
 ///
-/// INVARIANT: the metadata of a table counts its non-empty entries (ReferenceCount; of a root's user half: Mark), and an empty table is unlinked at once. A user leaf, present or hidden, without
+/// INVARIANT: the metadata of a table below the root counts its non-empty entries, and an empty table is unlinked at once. A user leaf, present or hidden, without
 /// the Device bit holds one reference to each of its frames.
 /// </summary>
 // SAFETY: table addresses come from NewTable or from entries written here, tables stay in state PageTable until no entry and no TLB refers to them, and
@@ -25,9 +77,6 @@ internal static unsafe class PageTable
     private const ulong LinkBits = Present | Writable | User;
     private const int UserEntries = 255;
 
-    /// <summary>Whether a leaf is one of 2 MiB.</summary>
-    public static bool IsLarge(ulong leaf) => (leaf & LargeLeaf) != 0;
-
     public static ulong BytesAt(int level) => 1UL << (12 + 9 * (level - 1));
 
     /// <summary>A root with the kernel's half in it and one reference, its owner's; 0 when there is no memory.</summary>
@@ -37,7 +86,7 @@ internal static unsafe class PageTable
         if (root == 0) return 0;
         var own = (ulong*)Machine.PhysToVirt(root);
         var kernel = (ulong*)Machine.PhysToVirt(Machine.KernelRoot());
-        new ReadOnlySpan<ulong>(kernel + UserEntries, 512 - UserEntries).CopyTo(new Span<ulong>(own + UserEntries, 512 - UserEntries));
+        for (int i = UserEntries; i < 512; i++) own[i] = kernel[i];
         FrameTable.Slot(root >> 12).ReferenceCount = 1;
         return root;
     }
@@ -47,10 +96,7 @@ internal static unsafe class PageTable
     /// <summary>One user of the root less. The last one frees all tables and drops the frames: no CPU walks the tree any more.</summary>
     public static void DropRoot(ulong root)
     {
-        if (!FrameTable.Drop(root >> 12)) return;
-        FrameRun run = default;
-        Destroy(root, 4, ref run);
-        run.Drop();
+        if (FrameTable.Drop(root >> 12)) Destroy(root, 4);
     }
 
     /// <summary>The entry that decides about an address, and its level: a leaf, or the first absent entry on the way.</summary>
@@ -69,19 +115,8 @@ internal static unsafe class PageTable
     /// <summary>Writes a leaf where there is none.</summary>
     public static MapStatus Map(ulong root, ulong address, int leafLevel, ulong leaf)
     {
-        if (leafLevel != 1) return MapLarge(root, address, leaf);
-        ulong* entry = MakeEntry(root, address, out MapStatus status);
-        if (entry == null) return status;
-        if (*entry != 0) return MapStatus.AlreadyMapped;
-        FrameTable.Slot(TableOf(entry)).ReferenceCount += 1;
-        Volatile.Write(ref *entry, leaf);
-        return MapStatus.Mapped;
-    }
-
-    private static MapStatus MapLarge(ulong root, ulong address, ulong leaf)
-    {
         ulong table = root;
-        for (int level = 4; level > 2; level--)
+        for (int level = 4; level > leafLevel; level--)
         {
             ulong* entry = EntryOf(table, address, level);
             if (*entry == 0)
@@ -89,18 +124,27 @@ internal static unsafe class PageTable
                 ulong next = NewTable();
                 if (next == 0)
                 {
-                    DropEmptyTables(root, address, level);
+                    // Tables made on this way are empty; nothing was ever reachable through them, but the CPU may have cached the links.
+                    UnmapBatch batch = default;
+                    batch.Cover(address & ~4095UL, PageSize.Small);
+                    Prune(root, address, level, ref batch);
+                    batch.Flush(root);
+                    batch.Release();
                     return MapStatus.OutOfMemory;
                 }
-                CountLink(table, level, 1);
+                FrameTable.Slot(table >> 12).ReferenceCount += level == 4 ? 0 : 1;
                 Volatile.Write(ref *entry, next | LinkBits);
+            }
+            else if ((*entry & LargeLeaf) != 0)
+            {
+                return MapStatus.AlreadyMapped;
             }
             table = *entry & AddressMask;
         }
-        ulong* at = EntryOf(table, address, 2);
+        ulong* at = EntryOf(table, address, leafLevel);
         if (*at != 0) return MapStatus.AlreadyMapped;
         FrameTable.Slot(table >> 12).ReferenceCount += 1;
-        Volatile.Write(ref *at, leaf | LargeLeaf);
+        Volatile.Write(ref *at, leaf | (leafLevel == 2 ? LargeLeaf : 0));
         return MapStatus.Mapped;
     }
 
@@ -112,86 +156,6 @@ internal static unsafe class PageTable
         if ((old & Device) == 0) batch.AddFrame(old & AddressMask, level == 2);
         FrameTable.Slot(TableOf(entry)).ReferenceCount -= 1;
         Prune(root, address, level, ref batch);
-    }
-
-    /// <summary>
-    /// Removes the leaves of one last-level table from an entry on, up to another address or until the batch is full. Moves the address and the entry behind the last one looked
-    /// at; returns how many were removed.
-    /// </summary>
-    public static int UnmapRun(ulong root, ulong* entry, ref ulong address, ulong end, ref UnmapBatch batch)
-    {
-        ref int left = ref FrameTable.Slot(TableOf(entry)).ReferenceCount;
-        ulong first = address;
-        int removed = 0;
-        for (int run = RunLength(entry, address, end); run > 0 && !batch.IsFull; run--, entry++, address += PageSize.Small)
-        {
-            if (*entry == 0) continue;
-            ulong old = Interlocked.Exchange(ref *entry, 0);
-            batch.Cover(address, PageSize.Small);
-            if ((old & Device) == 0) batch.AddFrame(old & AddressMask, false);
-            if (++removed != left) continue;
-            // Nothing is left in the table.
-            address += (ulong)run << 12;
-            break;
-        }
-        left -= removed;
-        if (removed != 0) Prune(root, first, 1, ref batch);
-        return removed;
-    }
-
-    /// <summary>Entries of the last-level table from one on, up to an address.</summary>
-    public static int RunLength(ulong* entry, ulong address, ulong end) =>
-        (int)Math.Min((end - address) >> 12, 512 - (((ulong)entry >> 3) & 511));
-
-    /// <summary>Entries of the last-level table that an entry lies in that are not empty.</summary>
-    public static int EntriesInTableOf(ulong* entry) => FrameTable.Slot(TableOf(entry)).ReferenceCount;
-
-    /// <summary>Counts new entries of the last-level table that an entry lies in. Under the gate.</summary>
-    public static void CountEntries(ulong* entry, int more) => FrameTable.Slot(TableOf(entry)).ReferenceCount += more;
-
-    /// <summary>
-    /// The entry of the last-level table for an address, with the tables on the way made; null when there is no memory (nothing was changed) or a large leaf is there. A table that
-    /// was made and stays empty must be given back with <see cref="DropEmptyTables"/>.
-    /// </summary>
-    public static ulong* MakeEntry(ulong root, ulong address, out MapStatus status)
-    {
-        ulong table = root;
-        for (int level = 4; level > 1; level--)
-        {
-            ulong* entry = EntryOf(table, address, level);
-            ulong value = *entry;
-            if (value == 0)
-            {
-                ulong next = NewTable();
-                if (next == 0)
-                {
-                    DropEmptyTables(root, address, level);
-                    status = MapStatus.OutOfMemory;
-                    return null;
-                }
-                CountLink(table, level, 1);
-                value = next | LinkBits;
-                Volatile.Write(ref *entry, value);
-            }
-            else if ((value & LargeLeaf) != 0)
-            {
-                status = MapStatus.AlreadyMapped;
-                return null;
-            }
-            table = value & AddressMask;
-        }
-        status = MapStatus.Mapped;
-        return EntryOf(table, address, 1);
-    }
-
-    /// <summary>Gives tables on the way to an address back that have no entry, from a level upwards: nothing was ever reachable through them, but the CPU may have cached the links.</summary>
-    public static void DropEmptyTables(ulong root, ulong address, int level)
-    {
-        UnmapBatch batch = default;
-        batch.Cover(address & ~4095UL, PageSize.Small);
-        Prune(root, address, level, ref batch);
-        batch.Flush(root);
-        batch.Release();
     }
 
     /// <summary>Makes a 2 MiB leaf a table of 4 KiB leaves that say the same. False when there is no memory.</summary>
@@ -210,29 +174,15 @@ internal static unsafe class PageTable
         return true;
     }
 
-    /// <summary>
-    /// Gives a leaf another property, keeping its address and the bits that the CPU sets. False when it had that property. Device memory keeps its cache mode and never becomes
-    /// executable; a hidden leaf remembers how it is cached.
-    /// </summary>
-    public static bool Protect(ulong* entry, ulong property)
+    /// <summary>Gives a leaf another property, keeping its address and the bits that the CPU sets.</summary>
+    public static void Protect(ulong* entry, PageProperty property)
     {
+        // A hidden leaf remembers how it is cached: device memory must come back as it was.
+        ulong kept = AddressMask | Accessed | Dirty | LargeLeaf | Device | (property.Access == PageAccess.None ? WriteThrough | CacheDisable : 0);
         while (true)
         {
             ulong old = Volatile.Read(ref *entry);
-            ulong kept = AddressMask | Accessed | Dirty | LargeLeaf | Device;
-            ulong wanted = property;
-            if (property == Hidden)
-            {
-                kept |= WriteThrough | CacheDisable;
-            }
-            else if ((old & Device) != 0)
-            {
-                kept |= WriteThrough | CacheDisable;
-                wanted = (property & ~(WriteThrough | CacheDisable)) | NoExecute;
-            }
-            wanted |= old & kept;
-            if (wanted == old) return false;
-            if (Interlocked.CompareExchange(ref *entry, wanted, old) == old) return true;
+            if (Interlocked.CompareExchange(ref *entry, (old & kept) | property.ToEntry(), old) == old) return;
         }
     }
 
@@ -264,7 +214,7 @@ internal static unsafe class PageTable
         if (table == 0) return 0;
         if (!FrameTable.TryClaim(table >> 12, FrameTable.DefaultTag, FrameState.PageTable)) throw new InvalidOperationException("the reserve gave a page that is in use");
         FrameTable.Slot(table >> 12).ReferenceCount = 0;
-        Machine.ZeroPage(table);
+        new Span<byte>(Machine.PhysToVirt(table), PageSize.Small).Clear();
         return table;
     }
 
@@ -278,7 +228,7 @@ internal static unsafe class PageTable
             if (FrameTable.Slot(table >> 12).ReferenceCount != 0) return;
             Volatile.Write(ref *link, 0);
             batch.AddTable(table);
-            CountLink(TableOf(link) << 12, level + 1, -1);
+            if (level + 1 < 4) FrameTable.Slot(TableOf(link)).ReferenceCount -= 1;
         }
     }
 
@@ -294,41 +244,19 @@ internal static unsafe class PageTable
         }
     }
 
-    private static void Destroy(ulong table, int level, ref FrameRun run)
+    private static void Destroy(ulong table, int level)
     {
-        // The table's count says when the rest is empty.
         var entries = (ulong*)Machine.PhysToVirt(table);
-        if (level == 1)
+        int count = level == 4 ? UserEntries : 512;
+        for (int i = 0; i < count; i++)
         {
-            int left = FrameTable.Slot(table >> 12).ReferenceCount;
-            for (ulong* entry = entries; left > 0; entry++)
-            {
-                ulong leaf = *entry;
-                if (leaf == 0) continue;
-                left--;
-                if ((leaf & Device) == 0) run.Add(leaf & AddressMask, 1);
-            }
-        }
-        else
-        {
-            uint left = level == 4 ? FrameTable.Slot(table >> 12).Mark : (uint)FrameTable.Slot(table >> 12).ReferenceCount;
-            for (ulong* next = entries; left > 0; next++)
-            {
-                ulong entry = *next;
-                if (entry == 0) continue;
-                left--;
-                if ((entry & LargeLeaf) == 0) Destroy(entry & AddressMask, level - 1, ref run);
-                else if ((entry & Device) == 0) run.Add(entry & AddressMask, PageSize.PagesInLarge);
-            }
+            ulong entry = entries[i];
+            if (entry == 0) continue;
+            bool isLeaf = level == 1 || (entry & LargeLeaf) != 0;
+            if (!isLeaf) Destroy(entry & AddressMask, level - 1);
+            else if ((entry & Device) == 0) FrameAllocator.Drop(entry & AddressMask, level == 2 ? PageSize.PagesInLarge : 1);
         }
         FreeTable(table);
-    }
-
-    private static void CountLink(ulong table, int level, int change)
-    {
-        ref FrameMeta meta = ref FrameTable.Slot(table >> 12);
-        if (level == 4) meta.Mark += (uint)change;
-        else meta.ReferenceCount += change;
     }
 
     private static ulong* EntryOf(ulong table, ulong address, int level) =>

@@ -210,7 +210,11 @@ public abstract class UntypedMemory : IDisposable
     {
         ulong start = FrameAllocator.Claim(layout, FrameState.Untyped);
         if (start == 0 || contents == FrameContents.Arbitrary) return start;
-        for (int i = 0; i < layout.PageCount; i++) Machine.ZeroPage(start + ((ulong)i << 12));
+        // SAFETY: the frames were claimed by compare-and-swap, so nobody else reaches them, and the layout's pages are contiguous RAM.
+        unsafe
+        {
+            for (int i = 0; i < layout.PageCount; i++) new Span<byte>(Machine.PhysToVirt(start + ((ulong)i << 12)), PageSize.Small).Clear();
+        }
         return start;
     }
 }
@@ -266,66 +270,6 @@ public sealed class Frame : UntypedMemory
     /// <param name="contents">What it contains.</param>
     /// <exception cref="OutOfMemoryException">There is no memory.</exception>
     public static Frame Allocate(FrameContents contents = FrameContents.Zeroed) => TryAllocate(contents) ?? throw new OutOfMemoryException();
-
-    /// <summary>Copies the whole frame to another one.</summary>
-    /// <param name="target">Receives the bytes.</param>
-    /// <exception cref="ObjectDisposedException">A handle was disposed.</exception>
-    public void CopyTo(Frame target)
-    {
-        ArgumentNullException.ThrowIfNull(target);
-        Enter();
-        bool isTargetOpen = target.TryEnter();
-        if (isTargetOpen)
-        {
-            Machine.CopyPage(target.StartUnchecked, StartUnchecked);
-            target.Exit();
-        }
-        Exit();
-        ObjectDisposedException.ThrowIf(!isTargetOpen, target);
-    }
-
-    /// <summary>Makes all bytes zero.</summary>
-    /// <exception cref="ObjectDisposedException">The handle was disposed.</exception>
-    public void Clear()
-    {
-        Enter();
-        Machine.ZeroPage(StartUnchecked);
-        Exit();
-    }
-
-    /// <summary>
-    /// 32 bits for the kernel on top, kept with the frame and not with the handle: every handle and every mapping of the frame leads to the same word. 0 in a new frame.
-    /// Costs nothing where it is not used.
-    /// </summary>
-    /// <exception cref="ObjectDisposedException">The handle was disposed.</exception>
-    public uint Mark
-    {
-        get
-        {
-            Enter();
-            uint mark = Volatile.Read(ref FrameTable.Slot(StartUnchecked >> 12).Mark);
-            Exit();
-            return mark;
-        }
-        set
-        {
-            Enter();
-            Volatile.Write(ref FrameTable.Slot(StartUnchecked >> 12).Mark, value);
-            Exit();
-        }
-    }
-
-    /// <summary>Replaces the <see cref="Mark"/> when it has an expected value. Returns what it was.</summary>
-    /// <param name="value">The new mark.</param>
-    /// <param name="expected">The mark to replace.</param>
-    /// <exception cref="ObjectDisposedException">The handle was disposed.</exception>
-    public uint CompareExchangeMark(uint value, uint expected)
-    {
-        Enter();
-        uint seen = Interlocked.CompareExchange(ref FrameTable.Slot(StartUnchecked >> 12).Mark, value, expected);
-        Exit();
-        return seen;
-    }
 
     /// <summary>Another handle of the same frame.</summary>
     /// <exception cref="ObjectDisposedException">The handle was disposed.</exception>

@@ -1,5 +1,4 @@
 using System;
-using System.Threading;
 using Asterinas.Ostd.Arch;
 using Asterinas.Ostd.Runtime;
 
@@ -26,10 +25,7 @@ public enum MapStatus
 /// <param name="IsIoMemory">Whether that is device memory.</param>
 /// <param name="IsAccessed">Whether the CPU used it.</param>
 /// <param name="IsDirty">Whether the CPU wrote through it.</param>
-/// <param name="ReferenceCount">Of the first frame: mappings, handles, lists. 0 for device memory.</param>
-/// <param name="Mark">Of the first frame (<see cref="Frame.Mark"/>).</param>
-public readonly record struct VmMapping(UserAddress Start, int Bytes, PageProperty Property, PhysicalAddress Physical, bool IsIoMemory, bool IsAccessed, bool IsDirty,
-    int ReferenceCount, uint Mark);
+public readonly record struct VmMapping(UserAddress Start, int Bytes, PageProperty Property, PhysicalAddress Physical, bool IsIoMemory, bool IsAccessed, bool IsDirty);
 
 /// <summary>
 /// Walks a range of a user address space and changes it: only untyped frames and I/O memory that is not the kernel's can be mapped. Each step takes the
@@ -73,27 +69,12 @@ public ref partial struct VmCursor
         unsafe
         {
             ulong leaf = *PageTable.Find(_space.Root, _at, out int level);
-            VmMapping? mapping = leaf == 0 ? null : Describe(leaf, level);
             _space.Unlock();
-            return mapping;
+            if (leaf == 0) return null;
+            ulong bytes = PageTable.BytesAt(level);
+            return new VmMapping(new UserAddress(_at & ~(bytes - 1)), (int)bytes, PageProperty.FromEntry(leaf), new PhysicalAddress(leaf & PageTable.AddressMask),
+                (leaf & PageTable.Device) != 0, (leaf & PageTable.Accessed) != 0, (leaf & PageTable.Dirty) != 0);
         }
-    }
-
-    // Under the gate: the mapping keeps its frame.
-    private readonly VmMapping Describe(ulong leaf, int level)
-    {
-        ulong bytes = PageTable.BytesAt(level), physical = leaf & PageTable.AddressMask;
-        bool isDevice = (leaf & PageTable.Device) != 0;
-        int references = 0;
-        uint mark = 0;
-        if (!isDevice)
-        {
-            ref FrameMeta meta = ref FrameTable.Slot(physical >> 12);
-            references = Volatile.Read(ref meta.ReferenceCount);
-            mark = Volatile.Read(ref meta.Mark);
-        }
-        return new VmMapping(new UserAddress(_at & ~(bytes - 1)), (int)bytes, PageProperty.FromEntry(leaf), new PhysicalAddress(physical), isDevice,
-            (leaf & PageTable.Accessed) != 0, (leaf & PageTable.Dirty) != 0, references, mark);
     }
 
     /// <summary>A handle of the 4 KiB frame that the cursor's address leads to; null when none is mapped there.</summary>
@@ -133,48 +114,15 @@ public ref partial struct VmCursor
         // SAFETY: as for Query.
         unsafe
         {
-            SkipAbsent(_end);
+            while (_at < _end)
+            {
+                ulong leaf = *PageTable.Find(_space.Root, _at, out int level);
+                if (leaf != 0) break;
+                _at = Next(_at, level);
+            }
         }
         _space.Unlock();
         return _at < _end;
-    }
-
-    /// <summary>Moves to the next mapping at or after the cursor and tells what it is. False, and at the end, when there is none.</summary>
-    /// <param name="mapping">The mapping; its start may lie before the cursor when it is a large page.</param>
-    /// <exception cref="ObjectDisposedException">The space was disposed.</exception>
-    public bool MoveToMapping(out VmMapping mapping)
-    {
-        mapping = default;
-        _space.Lock();
-        // SAFETY: as for Query.
-        unsafe
-        {
-            ulong* entry = SkipAbsent(_end);
-            if (entry != null) mapping = Describe(*entry, PageTable.IsLarge(*entry) ? 2 : 1);
-        }
-        _space.Unlock();
-        return _at < _end;
-    }
-
-    // SAFETY (contract): under the gate. Moves to the first leaf before an address and returns it; null, and moved to the address, when there is none. Whole empty tables are one
-    // step, and the entries of a last-level table are looked at in place.
-    private unsafe ulong* SkipAbsent(ulong end)
-    {
-        while (_at < end)
-        {
-            ulong* entry = PageTable.Find(_space.Root, _at, out int level);
-            if (*entry != 0) return entry;
-            if (level > 1)
-            {
-                _at = Math.Min(Next(_at, level), end);
-                continue;
-            }
-            for (int run = PageTable.RunLength(entry, _at, end); run > 0; run--, entry++, _at += PageSize.Small)
-            {
-                if (*entry != 0) return entry;
-            }
-        }
-        return null;
     }
 
     /// <summary>Maps a frame at the cursor and moves behind it. The mapping holds a reference of its own: the handle stays the caller's.</summary>
@@ -237,6 +185,111 @@ public ref partial struct VmCursor
         }
         if (status == MapStatus.Mapped) _at += PageSize.Small;
         return status;
+    }
+
+    /// <summary>
+    /// Unmaps what lies between the cursor and so many bytes further, and moves there. A 2 MiB page that is only partly inside is split, which can fail
+    /// without memory; the cursor then stands at it.
+    /// </summary>
+    /// <param name="bytes">A multiple of 4 KiB, within the range.</param>
+    /// <param name="pages">4 KiB pages that were mapped and are no more.</param>
+    /// <exception cref="ArgumentOutOfRangeException">Not whole pages, or beyond the range.</exception>
+    /// <exception cref="ObjectDisposedException">The space was disposed.</exception>
+    public MapStatus Unmap(ulong bytes, out long pages)
+    {
+        ulong end = CheckStep(bytes);
+        pages = 0;
+        UnmapBatch batch = default;
+        bool isOutOfMemory = false;
+        while (_at < end && !isOutOfMemory)
+        {
+            _space.Lock();
+            try
+            {
+                // SAFETY: entries come from Find under the gate and are used before it is left; what is removed stays allocated until the flush.
+                unsafe
+                {
+                    while (_at < end && !batch.IsFull)
+                    {
+                        ulong* entry = PageTable.Find(_space.Root, _at, out int level);
+                        if (*entry == 0)
+                        {
+                            _at = Math.Min(Next(_at, level), end);
+                            continue;
+                        }
+                        ulong size = PageTable.BytesAt(level);
+                        if ((_at & (size - 1)) != 0 || end - _at < size)
+                        {
+                            isOutOfMemory = !PageTable.Split(entry);
+                            if (isOutOfMemory) break;
+                            continue;
+                        }
+                        PageTable.Unmap(_space.Root, _at, level, entry, ref batch);
+                        pages += (long)(size >> 12);
+                        _at += size;
+                    }
+                }
+                batch.Flush(_space.Root);
+            }
+            finally
+            {
+                _space.Unlock();
+            }
+            batch.Release();
+        }
+        return isOutOfMemory ? MapStatus.OutOfMemory : MapStatus.Mapped;
+    }
+
+    /// <summary>
+    /// Gives all mappings between the cursor and so many bytes further another property, and moves there. Pages that are not mapped stay so.
+    /// </summary>
+    /// <param name="bytes">A multiple of 4 KiB, within the range.</param>
+    /// <param name="property">What the program may do from now on; <see cref="PageAccess.None"/> keeps the pages but lets nobody in.</param>
+    /// <exception cref="ArgumentOutOfRangeException">Not whole pages, beyond the range, or the property is not valid.</exception>
+    /// <exception cref="ObjectDisposedException">The space was disposed.</exception>
+    public MapStatus Protect(ulong bytes, PageProperty property)
+    {
+        ulong end = CheckStep(bytes);
+        if (!property.IsValidChange) throw new ArgumentOutOfRangeException(nameof(property));
+        bool isOutOfMemory = false;
+        UnmapBatch flushed = default;
+        _space.Lock();
+        try
+        {
+            // SAFETY: entries come from Find under the gate and are changed atomically before it is left.
+            unsafe
+            {
+                while (_at < end)
+                {
+                    ulong* entry = PageTable.Find(_space.Root, _at, out int level);
+                    ulong leaf = *entry;
+                    if (leaf == 0)
+                    {
+                        _at = Math.Min(Next(_at, level), end);
+                        continue;
+                    }
+                    ulong size = PageTable.BytesAt(level);
+                    if ((_at & (size - 1)) != 0 || end - _at < size)
+                    {
+                        isOutOfMemory = !PageTable.Split(entry);
+                        if (isOutOfMemory) break;
+                        continue;
+                    }
+                    // Device memory keeps its cache mode and never becomes executable.
+                    PageProperty wanted = (leaf & PageTable.Device) == 0 || property.Access == PageAccess.None ? property
+                        : new PageProperty(property.Access & ~PageAccess.Execute, PageProperty.FromEntry(leaf).Cache);
+                    PageTable.Protect(entry, wanted);
+                    flushed.Cover(_at, size);
+                    _at += size;
+                }
+            }
+            flushed.Flush(_space.Root);
+        }
+        finally
+        {
+            _space.Unlock();
+        }
+        return isOutOfMemory ? MapStatus.OutOfMemory : MapStatus.Mapped;
     }
 
     private MapStatus Map(UntypedMemory memory, int firstPage, int pages, PageProperty property)

@@ -44,10 +44,6 @@ internal ref struct MemoryWindow
 
     public readonly bool IsUser => _space is not null;
 
-    /// <summary>Whether it is an integer of the language: all bit patterns are values, and memory has them little-endian.</summary>
-    public static bool IsPrimitive<T>() => typeof(T) == typeof(byte) || typeof(T) == typeof(sbyte) || typeof(T) == typeof(short) || typeof(T) == typeof(ushort)
-        || typeof(T) == typeof(int) || typeof(T) == typeof(uint) || typeof(T) == typeof(long) || typeof(T) == typeof(ulong);
-
     public void Skip(ulong bytes)
     {
         // A user window may lie anywhere in 64 bits: it must not wrap round to low addresses.
@@ -170,14 +166,8 @@ internal ref struct MemoryWindow
 
     // SAFETY (contract): buffer is valid for count bytes. The window's side: see the invariant; untyped memory is entered, user memory goes through
     // routines that answer faults with a short count.
-    public unsafe ulong Copy(byte* buffer, ulong count, bool toWindow)
+    private unsafe ulong Copy(byte* buffer, ulong count, bool toWindow)
     {
-        if (_space is not null && count <= Remaining && count <= MostBytesACall)
-        {
-            ulong copied = toWindow ? _space.CopyToUser(_position, buffer, count) : _space.CopyFromUser(buffer, _position, count);
-            Skip(copied);
-            return copied;
-        }
         ulong want = Math.Min(count, Remaining);
         ulong done = 0;
         while (done < want)
@@ -251,25 +241,10 @@ public ref struct VmReader
     public bool TryRead<T>(out T value) where T : unmanaged, IBinaryInteger<T>
     {
         value = default;
-        MemoryWindow before = _window;
-        // SAFETY: as for VmSpace.TryRead: a primitive integer is any bits, and the copy is of its size.
-        unsafe
-        {
-            if (MemoryWindow.IsPrimitive<T>())
-            {
-                T found;
-                if (_window.Copy((byte*)&found, (ulong)sizeof(T), false) == (ulong)sizeof(T))
-                {
-                    value = found;
-                    return true;
-                }
-                _window = before;
-                return false;
-            }
-        }
         int size = value.GetByteCount();
         Span<byte> bytes = stackalloc byte[16];
         if (size is not (1 or 2 or 4 or 8 or 16)) throw new NotSupportedException(typeof(T).Name);
+        MemoryWindow before = _window;
         if ((int)_window.CopyOut(bytes[..size]) != size)
         {
             _window = before;
@@ -341,19 +316,9 @@ public ref struct VmWriter
     /// <exception cref="ObjectDisposedException">The memory's handle was disposed.</exception>
     public bool TryWrite<T>(T value) where T : unmanaged, IBinaryInteger<T>
     {
-        MemoryWindow before = Window;
-        // SAFETY: as for VmReader.TryRead.
-        unsafe
-        {
-            if (MemoryWindow.IsPrimitive<T>())
-            {
-                if (Remaining >= sizeof(T) && Window.Copy((byte*)&value, (ulong)sizeof(T), true) == (ulong)sizeof(T)) return true;
-                Window = before;
-                return false;
-            }
-        }
         Span<byte> bytes = stackalloc byte[16];
         if (!value.TryWriteLittleEndian(bytes, out int size)) throw new NotSupportedException(typeof(T).Name);
+        MemoryWindow before = Window;
         if (Remaining >= size && (int)Window.CopyIn(bytes[..size]) == size) return true;
         Window = before;
         return false;

@@ -15,7 +15,7 @@ namespace Asterinas.Ostd.Memory;
 ///   activate, dispose              the root's reference count (its owner and each CPU that has it active hold one)
 /// </code>
 /// </summary>
-public sealed partial class VmSpace : IDisposable
+public sealed class VmSpace : IDisposable
 {
     private SpinGate _gate;
     private readonly int _epoch = FrameTable.Epoch;
@@ -96,6 +96,46 @@ public sealed partial class VmSpace : IDisposable
         return new VmWriter(new MemoryWindow(this, start, (ulong)length));
     }
 
+    /// <summary>
+    /// Atomically replaces a user word that has the expected value. False for a fault: unmapped, not writable, not aligned to 4. The exchange happened
+    /// when the word found is the expected one.
+    /// </summary>
+    /// <param name="address">A multiple of 4.</param>
+    /// <param name="expected">The value to replace.</param>
+    /// <param name="value">The new value.</param>
+    /// <param name="found">The value that was there.</param>
+    /// <exception cref="ObjectDisposedException">The space was disposed.</exception>
+    public bool CompareExchange32(UserAddress address, uint expected, uint value, out uint found)
+    {
+        found = 0;
+        ObjectDisposedException.ThrowIf(IsDisposed, this);
+        if (!address.IsInUserSpace || (address.Value & 3) != 0) return false;
+        // SAFETY: found is a local; the platform's routine answers a fault on the user word with 0. In software the gate keeps the page mapped, and
+        // an aligned word lies within one page.
+        unsafe
+        {
+            if (IsActive)
+            {
+                uint seen;
+                bool isDone = Machine.CompareExchangeUser32(address.Value, expected, value, &seen) != 0;
+                if (isDone) found = seen;
+                return isDone;
+            }
+            _gate.Enter();
+            try
+            {
+                ulong physical = Translate(address.Value, true);
+                if (physical == 0) return false;
+                found = Interlocked.CompareExchange(ref *(uint*)Machine.PhysToVirt(physical), value, expected);
+                return true;
+            }
+            finally
+            {
+                _gate.Exit();
+            }
+        }
+    }
+
     /// <summary>Frees the page tables and drops the references to the mapped frames, once no CPU has the space active. Further calls do nothing.</summary>
     public void Dispose()
     {
@@ -123,6 +163,66 @@ public sealed partial class VmSpace : IDisposable
 
     internal void Unlock() => _gate.Exit();
 
+    // SAFETY (contract): destination is valid for count bytes, at most 64 KiB. User addresses are checked here; faults end the copy.
+    internal unsafe ulong CopyFromUser(byte* destination, ulong source, ulong count)
+    {
+        ulong reachable = Clamp(source, count);
+        if (IsActive) return Machine.CopyFromUser(destination, source, (nuint)reachable);
+        ulong done = 0;
+        while (done < reachable)
+        {
+            ulong chunk = PageChunk(source + done, reachable - done);
+            Lock();
+            ulong physical = Translate(source + done, false);
+            if (physical != 0) Buffer.MemoryCopy(Machine.PhysToVirt(physical), destination + done, chunk, chunk);
+            Unlock();
+            if (physical == 0) break;
+            done += chunk;
+        }
+        return done;
+    }
+
+    // SAFETY (contract): source is valid for count bytes, at most 64 KiB. User addresses are checked here; faults end the copy.
+    internal unsafe ulong CopyToUser(ulong destination, byte* source, ulong count)
+    {
+        ulong reachable = Clamp(destination, count);
+        if (IsActive) return Machine.CopyToUser(destination, source, (nuint)reachable);
+        ulong done = 0;
+        while (done < reachable)
+        {
+            ulong chunk = PageChunk(destination + done, reachable - done);
+            Lock();
+            ulong physical = Translate(destination + done, true);
+            if (physical != 0) Buffer.MemoryCopy(source + done, Machine.PhysToVirt(physical), chunk, chunk);
+            Unlock();
+            if (physical == 0) break;
+            done += chunk;
+        }
+        return done;
+    }
+
+    internal ulong ZeroUser(ulong destination, ulong count)
+    {
+        ulong reachable = Clamp(destination, count);
+        if (IsActive) return Machine.ZeroUser(destination, (nuint)reachable);
+        ulong done = 0;
+        while (done < reachable)
+        {
+            ulong chunk = PageChunk(destination + done, reachable - done);
+            Lock();
+            ulong physical = Translate(destination + done, true);
+            // SAFETY: the chunk lies within one mapped page, which the gate keeps mapped.
+            unsafe
+            {
+                if (physical != 0) new Span<byte>(Machine.PhysToVirt(physical), (int)chunk).Clear();
+            }
+            Unlock();
+            if (physical == 0) break;
+            done += chunk;
+        }
+        return done;
+    }
+
     // The caller already holds a reference to the root for this CPU, or it is the kernel's, which is never freed.
     private static void Switch(ulong root)
     {
@@ -130,4 +230,17 @@ public sealed partial class VmSpace : IDisposable
         Machine.ActivateRoot(root);
         if (old != Machine.KernelRoot()) PageTable.DropRoot(old);
     }
+
+    private ulong Translate(ulong address, bool write)
+    {
+        return PageTable.TranslateUser(_root, address, write);
+    }
+
+    private ulong Clamp(ulong address, ulong count)
+    {
+        ObjectDisposedException.ThrowIf(IsDisposed, this);
+        return address >= UserAddress.End.Value ? 0 : Math.Min(count, UserAddress.End.Value - address);
+    }
+
+    private static ulong PageChunk(ulong address, ulong count) => Math.Min(count, PageSize.Small - (address & (PageSize.Small - 1)));
 }

@@ -16,7 +16,7 @@ internal static class CommandRunner
 {
     public static void Run(Thread init, byte[] command, KernelCommandLine options)
     {
-        KernelSetup.PrepareForCommand(init);
+        KernelSetup.PrepareForCommand(init, options);
         Process? child = null;
         var request = new CloneRequest { ExitSignal = (int)Signals.Signal.SIGCHLD };
         Result<int> made = Clone.RunKernel(init, request, thread => Begin(thread, command, options), out child);
@@ -26,7 +26,6 @@ internal static class CommandRunner
             Result<WaitOutcome> ended = new ChildWait(init, WaitFor.All, null, WaitOptions.Exited | WaitOptions.AllKinds).Run();
             if (!ended.IsOk || ended.Value.Number != made.Value) continue;
             int status = ended.Value.Status;
-            KernelSetup.Flush();
             Power.Off((status & 0x7F) != 0 ? 128 + (status & 0x7F) : status >> 8 & 0xFF);
         }
     }

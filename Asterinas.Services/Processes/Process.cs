@@ -89,6 +89,18 @@ internal sealed partial class Process
     /// <summary>Sends a signal of the kernel's own to the process.</summary>
     public void Kill(Signal signal) => Send(new SignalInfo(signal, SignalInfo.Kernel), null, null, true);
 
+    /// <summary>setsid(2): a new session and a new group, without a terminal. EPERM for a process whose number names a group already.</summary>
+    public Errno StartSession()
+    {
+        using SpinLock.Guard tree = ProcessTree.Lock.Lock();
+        if (Pid.Group is not null || Pid.Session is not null) return Errno.EPERM;
+        ProcessGroup old = Group;
+        new ProcessGroup(Pid, new Session(Pid) { Leader = this }).Add(this);
+        old.Remove(this);
+        HasLeftTerminal = false;
+        return Errno.None;
+    }
+
     // ---- vfork: the parent sleeps until the child has a memory of its own, or none
 
     private readonly WaitQueue _vforkQueue = new();

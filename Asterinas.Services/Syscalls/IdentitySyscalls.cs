@@ -93,13 +93,8 @@ internal static class IdentitySyscalls
     private static long SetSession(in SyscallArguments a)
     {
         Process process = a.Thread.Process;
-        using SpinLock.Guard tree = ProcessTree.Lock.Lock();
-        if (process.Pid.Group is not null || process.Pid.Session is not null) return -(long)Errno.EPERM;
-        var session = new Session(process.Pid) { Leader = process };
-        ProcessGroup old = process.Group;
-        new ProcessGroup(process.Pid, session).Add(process);
-        old.Remove(process);
-        process.HasLeftTerminal = false;
+        Errno error = process.StartSession();
+        if (error != Errno.None) return -(long)error;
         return process.Pid.NumberIn(a.Thread.Namespaces.Pid);
     }
 }

@@ -18,7 +18,6 @@ internal sealed partial class SyscallTable
         KernelLogSyscalls.Register();
         LimitSyscalls.Register();
         MemorySyscalls.Register();
-        MessageSyscalls.Register();
         MountSyscalls.Register();
         NameSyscalls.Register();
         NamespaceSyscalls.Register();
@@ -33,8 +32,6 @@ internal sealed partial class SyscallTable
         SchedulingSyscalls.Register();
         SignalSyscalls.Register();
         SignalSendSyscalls.Register();
-        SocketSyscalls.Register();
-        SocketOptionSyscalls.Register();
         StatusSyscalls.Register();
         SystemSyscalls.Register();
         TimeSyscalls.Register();

@@ -128,12 +128,10 @@ internal static class SystemSyscalls
         {
             case Restart or RestartWith:
                 Log.Write(LogLevel.Emergency, "reboot: Restarting system");
-                KernelSetup.Flush();
                 Power.Reboot();
                 return 0;
             case PowerOff or Halt:
                 Log.Write(LogLevel.Emergency, "reboot: Power down");
-                KernelSetup.Flush();
                 Power.Off(0);
                 return 0;
             case CtrlAltDelOn or CtrlAltDelOff:

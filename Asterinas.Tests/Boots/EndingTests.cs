@@ -145,11 +145,19 @@ public sealed class EndingTests
     }
 
     [Test]
-    public void Options_without_a_guest_side_say_so()
+    public void Exec_prints_the_commands_output_and_ends_with_its_status()
     {
-        LauncherResult result = Launcher.Run("--exec", "true");
-        Assert.That(result.Status, Is.EqualTo(2));
-        Assert.That(result.Errors, Does.Contain("later issue"));
+        LauncherResult result = Launcher.Run("--accel", "tcg", "--timeout", "60", "--exec", "sh -c 'echo \"one  two\" $0 && exit 7'");
+        Assert.That(result.Output, Is.EqualTo("one  two sh\n"));
+        Assert.That(result.Status, Is.EqualTo(7));
+    }
+
+    [Test]
+    public void Exec_tells_the_signal_that_ended_the_command()
+    {
+        LauncherResult result = Launcher.Run("--accel", "tcg", "--timeout", "60", "--exec", "kill -9 $$");
+        Assert.That(result.Output, Is.Empty);
+        Assert.That(result.Status, Is.EqualTo(137));
     }
 
     private static bool WaitFor(Func<bool> condition)

@@ -43,36 +43,9 @@ internal static class MemoryCosts
             using (Frame frame = Frame.Allocate(FrameContents.Arbitrary)) space.Cursor(next).Map(frame, s_readWrite);
             space.Cursor(next).Unmap(PageSize.Small, out _);
         });
-        Report("new page mapped and unmapped, without a handle", () =>
-        {
-            space.Cursor(next).MapNew(s_readWrite);
-            space.Cursor(next).Unmap(PageSize.Small, out _);
-        });
-        var hundred = new VirtualRange(new UserAddress(2 * At), 100 * PageSize.Small);
-        space.Cursor(hundred).MapNew(hundred.Length, s_readWrite, out _);
-        Report("copy-on-write clone of 100 pages, and its end", () =>
-        {
-            using VmSpace copy = VmSpace.Create();
-            space.Cursor(hundred).CloneTo(copy, hundred.Length, CloneMode.CopyOnWrite);
-        });
-        Report("100 pages made writable and read-only", () =>
-        {
-            space.Cursor(hundred).Protect(hundred.Length, s_readWrite);
-            space.Cursor(hundred).Protect(hundred.Length, new PageProperty(PageAccess.Read));
-        });
-        Report("100 new pages mapped and unmapped", () =>
-        {
-            var range = new VirtualRange(new UserAddress(3 * At), 100 * PageSize.Small);
-            space.Cursor(range).MapNew(range.Length, s_readWrite, out _);
-            space.Cursor(range).Unmap(range.Length, out _);
-        });
         byte[] buffer = new byte[PageSize.Small];
         Report("4 KiB to a user page", () => space.Writer(new UserAddress(At), PageSize.Small).Write(buffer));
-        Report("8 bytes to a user page", () => space.TryWrite(new UserAddress(At), 1UL));
-        Report("100 bytes from a user page", () => space.Reader(new UserAddress(At), 100).Read(buffer.AsSpan(0, 100)));
-        space.Writer(new UserAddress(At), 32).Write("/usr/lib/x86_64-linux-gnu/libc\0"u8);
-        Report("string of 30 bytes from a user page", () => space.ReadCString(new UserAddress(At), buffer, out _));
-        Report("user word changed", () => space.TryUpdate32(new UserAddress(At), UserWordOperation.Add, 1, out _));
+        Report("8 bytes to a user page", () => space.Writer(new UserAddress(At), 8).TryWrite(1UL));
         VmSpace.Deactivate();
     }
 

@@ -30,7 +30,6 @@ internal static class Program
     {
         Scheduler.Inject(new LinuxScheduler());
         if (BootInfo.Current.GetOption("end") is { } ending) return EndingTests.Run(ending);
-        CopyTests.Register();
         GcTests.Register();
         ExceptionTests.Register();
         MachineTests.Register();

@@ -158,39 +158,6 @@ internal static unsafe partial class Machine
         return 1;
     }
 
-    public static nuint CopyUserString(byte* destination, ulong source, nuint room)
-    {
-        nuint done = 0;
-        while (done < room)
-        {
-            ulong physical = PageTable.TranslateUser(ActiveRoot(), source + done, false);
-            if (physical == 0) return done | unchecked((nuint)(1UL << 63));
-            byte value = destination[done++] = *PhysToVirt(physical);
-            if (value == 0) break;
-        }
-        return done;
-    }
-
-    public static int LoadUser32(ulong address, uint* found)
-    {
-        ulong physical = (address & 3) == 0 ? PageTable.TranslateUser(ActiveRoot(), address, false) : 0;
-        if (physical == 0) return 0;
-        *found = Volatile.Read(ref *(uint*)PhysToVirt(physical));
-        return 1;
-    }
-
-    public static int UpdateUser32(ulong address, int operation, uint operand, uint* found)
-    {
-        ulong physical = (address & 3) == 0 ? PageTable.TranslateUser(ActiveRoot(), address, true) : 0;
-        if (physical == 0) return 0;
-        *found = UserWord.Update(ref *(uint*)PhysToVirt(physical), (UserWordOperation)operation, operand);
-        return 1;
-    }
-
-    public static void ZeroPage(ulong physical) => NativeMemory.Clear(PhysToVirt(physical), 4096);
-
-    public static void CopyPage(ulong to, ulong from) => NativeMemory.Copy(PhysToVirt(from), PhysToVirt(to), 4096);
-
     private static nuint WalkUser(ulong address, nuint count, bool write, Action<nint, nuint, nuint> copy)
     {
         if (address >= UserEnd || count > UserEnd - address) return 0;

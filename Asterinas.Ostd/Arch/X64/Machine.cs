@@ -39,11 +39,6 @@ internal static unsafe class Machine
     [DllImport(Library, EntryPoint = "ostd_copy_to_user"), SuppressGCTransition] public static extern nuint CopyToUser(ulong destination, byte* source, nuint count);
     [DllImport(Library, EntryPoint = "ostd_zero_user"), SuppressGCTransition] public static extern nuint ZeroUser(ulong destination, nuint count);
     [DllImport(Library, EntryPoint = "ostd_compare_exchange_user32"), SuppressGCTransition] public static extern int CompareExchangeUser32(ulong address, uint expected, uint value, uint* found);
-    [DllImport(Library, EntryPoint = "ostd_copy_user_string"), SuppressGCTransition] public static extern nuint CopyUserString(byte* destination, ulong source, nuint room);
-    [DllImport(Library, EntryPoint = "ostd_load_user32"), SuppressGCTransition] public static extern int LoadUser32(ulong address, uint* found);
-    [DllImport(Library, EntryPoint = "ostd_update_user32"), SuppressGCTransition] public static extern int UpdateUser32(ulong address, int operation, uint operand, uint* found);
-    [DllImport(Library, EntryPoint = "ostd_zero_page"), SuppressGCTransition] public static extern void ZeroPage(ulong physical);
-    [DllImport(Library, EntryPoint = "ostd_copy_page"), SuppressGCTransition] public static extern void CopyPage(ulong to, ulong from);
     [DllImport(Library, EntryPoint = "malloc")] public static extern void* Malloc(nuint bytes);
     [DllImport(Library, EntryPoint = "aligned_alloc")] public static extern void* AlignedAlloc(nuint alignment, nuint bytes);
     [DllImport(Library, EntryPoint = "free")] public static extern void Free(void* block);

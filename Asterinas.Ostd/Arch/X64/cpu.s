@@ -1,4 +1,4 @@
-# Single instructions that C# cannot express.
+# Single instructions that C# cannot express, memory primitives, and the copy routines that survive faults on user addresses.
 # System V calling convention. Everything here is no-GC code: it neither allocates nor calls managed code.
 
         .intel_syntax noprefix
@@ -207,5 +207,132 @@ function x64_call
         mov     rsi, rdx
         mov     rdx, rcx
         jmp     rax
+
+# ---- C memory functions ---------------------------------------------------------------------------------------------
+
+# REP MOVSB and REP STOSB are fast on every CPU since Ivy Bridge (ERMS) and need no vector registers.
+function memcpy
+        mov     rax, rdi
+        mov     rcx, rdx
+        cmp     rdx, 64
+        jae     1f
+        test    rdx, rdx
+        jz      2f
+        cmp     rdx, 16
+        jae     3f
+4:      mov     r8b, [rsi]
+        mov     [rdi], r8b
+        inc     rsi
+        inc     rdi
+        dec     rdx
+        jnz     4b
+2:      ret
+3:      mov     r8, [rsi]
+        mov     r9, [rsi + 8]
+        mov     [rdi], r8
+        mov     [rdi + 8], r9
+        add     rsi, 16
+        add     rdi, 16
+        sub     rdx, 16
+        cmp     rdx, 16
+        jae     3b
+        test    rdx, rdx
+        jnz     4b
+        ret
+1:      rep movsb
+        ret
+
+function memmove
+        mov     rax, rdi
+        sub     rax, rsi
+        cmp     rax, rdx                        # unsigned: below means that dst lies inside [src, src + n)
+        jae     memcpy
+        mov     rax, rdi
+        mov     rcx, rdx
+        lea     rdi, [rdi + rdx - 1]
+        lea     rsi, [rsi + rdx - 1]
+        std
+        # Backwards by eights first: byte-wise REP with DF set is slow.
+        cmp     rcx, 8
+        jb      1f
+        sub     rdi, 7
+        sub     rsi, 7
+        mov     rdx, rcx
+        shr     rcx, 3
+        rep movsq
+        add     rdi, 7
+        add     rsi, 7
+        mov     rcx, rdx
+        and     ecx, 7
+1:      rep movsb
+        cld
+        ret
+
+function memset
+        mov     r8, rdi
+        mov     eax, esi
+        mov     rcx, rdx
+        rep stosb
+        mov     rax, r8
+        ret
+
+function memcmp
+        xor     eax, eax
+        test    rdx, rdx
+        jz      2f
+1:      movzx   eax, byte ptr [rdi]
+        movzx   ecx, byte ptr [rsi]
+        sub     eax, ecx
+        jnz     2f
+        inc     rdi
+        inc     rsi
+        dec     rdx
+        jnz     1b
+2:      ret
+
+# ---- User memory: a fault between the labels continues at the fixup (x64_fault_fixup in no-GC C#) --------------------
+
+# nuint x64_copy_user(void* dst, void* src, nuint n): returns the bytes NOT copied. One side is a user address.
+function x64_copy_user
+        mov     rcx, rdx
+        stac
+        .globl  x64_copy_user_fault, x64_copy_user_fixup
+x64_copy_user_fault:
+        rep movsb
+x64_copy_user_fixup:
+        clac
+        mov     rax, rcx
+        ret
+
+# nuint x64_zero_user(void* dst, nuint n): returns the bytes NOT cleared.
+function x64_zero_user
+        mov     rcx, rsi
+        xor     eax, eax
+        stac
+        .globl  x64_zero_user_fault, x64_zero_user_fixup
+x64_zero_user_fault:
+        rep stosb
+x64_zero_user_fixup:
+        clac
+        mov     rax, rcx
+        ret
+
+# int x64_cmpxchg_user(uint* address, uint expected, uint value, uint* found): 0 done (found tells), 1 fault
+function x64_cmpxchg_user
+        mov     eax, esi
+        mov     r8, rcx
+        xor     ecx, ecx
+        stac
+        .globl  x64_cmpxchg_user_fault, x64_cmpxchg_user_fixup
+x64_cmpxchg_user_fault:
+        lock cmpxchg [rdi], edx
+        clac
+        mov     [r8], eax
+        xor     eax, eax
+        ret
+x64_cmpxchg_user_fixup:
+        clac
+        mov     eax, 1
+        ret
 
         .section .note.GNU-stack, "", @progbits

@@ -13,7 +13,9 @@ x64_symbol_table:
         .balign 8
 table:
         .quad   x64_vector_stubs, x64_syscall_entry, x64_thread_start
-        .quad   x64_fault_table, x64_fault_table_end
+        .quad   x64_copy_user_fault, x64_copy_user_fixup
+        .quad   x64_zero_user_fault, x64_zero_user_fixup
+        .quad   x64_cmpxchg_user_fault, x64_cmpxchg_user_fixup
         .quad   __text_start, __text_end, __rodata_start, __rodata_end, __data_start, __data_end, __bss_start, __bss_end, __kernel_end
         .quad   __tdata_start, __tdata_end, __tbss_end, __tls_align
         .quad   __init_array_start, __init_array_end

@@ -46,7 +46,6 @@ internal static unsafe class Features
         X64.CpuId(7, 0, r);
         ulong cr4 = X64.ReadCr4() | 1 << 7 | 1 << 9 | 1 << 10 | 1 << 16 | 1 << 18 | 1 << 20 | 1 << 21;
         if ((r[2] & 1 << 2) != 0) cr4 |= 1 << 11;           // UMIP
-        X64.SetErms((int)(r[1] >> 9 & 1));
         X64.WriteCr4(cr4);
         X64.CpuId(0xD, 0, r);
         // x87, SSE, AVX, AVX-512 where present: what XSAVE manages of the user's registers.

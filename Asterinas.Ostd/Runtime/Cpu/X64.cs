@@ -43,12 +43,6 @@ internal static unsafe class X64
     [MethodImpl(MethodImplOptions.InternalCall), RuntimeImport("*", "x64_copy_user")] public static extern nuint CopyUser(void* destination, void* source, nuint count);
     [MethodImpl(MethodImplOptions.InternalCall), RuntimeImport("*", "x64_zero_user")] public static extern nuint ZeroUser(void* destination, nuint count);
     [MethodImpl(MethodImplOptions.InternalCall), RuntimeImport("*", "x64_cmpxchg_user")] public static extern int CompareExchangeUser(uint* address, uint expected, uint value, uint* found);
-    [MethodImpl(MethodImplOptions.InternalCall), RuntimeImport("*", "x64_copy_user_string")] public static extern nuint CopyUserString(byte* destination, byte* source, nuint room);
-    [MethodImpl(MethodImplOptions.InternalCall), RuntimeImport("*", "x64_load_user")] public static extern int LoadUser(uint* address, uint* found);
-    [MethodImpl(MethodImplOptions.InternalCall), RuntimeImport("*", "x64_update_user")] public static extern int UpdateUser(uint* address, int operation, uint operand, uint* found);
-    [MethodImpl(MethodImplOptions.InternalCall), RuntimeImport("*", "x64_zero_page")] public static extern void ZeroPage(void* page);
-    [MethodImpl(MethodImplOptions.InternalCall), RuntimeImport("*", "x64_copy_page")] public static extern void CopyPage(void* destination, void* source);
-    [MethodImpl(MethodImplOptions.InternalCall), RuntimeImport("*", "x64_set_erms")] public static extern void SetErms(int has);
     [MethodImpl(MethodImplOptions.InternalCall), RuntimeImport("*", "x64_user_enter")] public static extern int UserEnter(UserFrame* frame);
     [MethodImpl(MethodImplOptions.InternalCall), RuntimeImport("*", "x64_switch")] public static extern void Switch(Thread* previous, Thread* next);
     [MethodImpl(MethodImplOptions.InternalCall), RuntimeImport("*", "x64_symbol_table")] public static extern ulong* SymbolTable();
@@ -73,7 +67,7 @@ internal static unsafe class X64
 internal enum ImageSymbol
 {
     VectorStubs, SyscallEntry, ThreadStart,
-    FaultTable, FaultTableEnd,
+    CopyUserFault, CopyUserFixup, ZeroUserFault, ZeroUserFixup, CompareExchangeUserFault, CompareExchangeUserFixup,
     TextStart, TextEnd, RodataStart, RodataEnd, DataStart, DataEnd, BssStart, BssEnd, KernelEnd,
     TlsDataStart, TlsDataEnd, TlsBssEnd, TlsAlign,
     InitArrayStart, InitArrayEnd,

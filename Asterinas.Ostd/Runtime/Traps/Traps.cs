@@ -225,17 +225,18 @@ internal static unsafe class Traps
         Panic.FailTrap("kernel panic: non-maskable interrupt"u8, frame);
     }
 
-    /// <summary>A fault on a user address inside a guarded range of instructions continues at the range's fixup: the copy comes back short (memory.s).</summary>
+    /// <summary>A fault inside the user-copy routines continues at their fixup: the copy comes back short.</summary>
     private static bool FixUserAccess(TrapFrame* frame)
     {
         if (X64.ReadCr2() >= KernelMap.GcBase) return false;
-        for (ulong* entry = (ulong*)X64.Symbol(ImageSymbol.FaultTable); entry < (ulong*)X64.Symbol(ImageSymbol.FaultTableEnd); entry += 3)
-        {
-            if (frame->Rip < entry[0] || frame->Rip >= entry[1]) continue;
-            frame->Rip = entry[2];
-            return true;
-        }
-        return false;
+        return Fix(frame, ImageSymbol.CopyUserFault) || Fix(frame, ImageSymbol.ZeroUserFault) || Fix(frame, ImageSymbol.CompareExchangeUserFault);
+    }
+
+    private static bool Fix(TrapFrame* frame, ImageSymbol fault)
+    {
+        if (frame->Rip != X64.Symbol(fault)) return false;
+        frame->Rip = X64.Symbol(fault + 1);
+        return true;
     }
 
     private static bool IsStackOverflow(Thread* thread, ulong address)

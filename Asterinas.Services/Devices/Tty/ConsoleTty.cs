@@ -31,6 +31,13 @@ internal sealed class ConsoleTty : Tty
         if (!KernelConsole.TryListen(Instance.OnInput)) Log.Warning("the console has no interrupt: it takes no input");
     }
 
+    /// <summary>Bytes go out as programs write them, input is not echoed: for a run whose output a program reads.</summary>
+    public void PassThrough()
+    {
+        using SpinLock.Guard guard = Lock.Lock();
+        Discipline.SetTermios(Discipline.Termios with { Output = 0, Local = LocalModes.Canonical });
+    }
+
     protected override int SendRoom => MostAtOnce;
 
     protected override void Send(ReadOnlySpan<byte> bytes) => KernelConsole.Write(bytes);

@@ -35,7 +35,7 @@ internal enum ControlCharacter
 }
 
 /// <summary>A terminal's settings (man 3 termios). Immutable: a change makes new ones, so that whoever looks sees one consistent state.</summary>
-internal sealed class Termios
+internal sealed record Termios
 {
     /// <summary>Bytes of struct termios, termios2 and termio of the kernel's ABI.</summary>
     public const int Size = 36, Size2 = 44, OldSize = 18;

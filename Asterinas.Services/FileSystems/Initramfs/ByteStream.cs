@@ -49,12 +49,7 @@ internal sealed class BootImageStream(BootInfo boot) : ByteStream
     }
 
     /// <summary>The bytes to come, at least so many unless the end is near; they are not taken.</summary>
-    public ReadOnlySpan<byte> Peek(int least)
-    {
-        // Filling moves what is there to the front: the start is known only afterwards.
-        int count = Fill(least);
-        return _buffer.AsSpan(_next, count);
-    }
+    public ReadOnlySpan<byte> Peek(int least) => _buffer.AsSpan(_next, Fill(least));
 
     /// <summary>Takes bytes that <see cref="Peek"/> showed.</summary>
     public void Take(int count)

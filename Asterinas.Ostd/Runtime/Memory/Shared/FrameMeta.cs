@@ -32,6 +32,6 @@ internal struct FrameMeta
     public int Order;                       // of a free or allocated block, at its first page; -1 elsewhere
     public uint Next;                       // page frame number + 1 in a list, 0 = none
     public uint Previous;
-    public uint Mark;                       // of an Untyped page: for the kernel on top, 0 at the start of a use; of a page-table root: entries of the user half
+    public uint Generation;                 // counts the uses of the page: a stale handle is told apart
     public nint Owner;                      // the list or slab that holds the page; of a page-table root: the set of CPUs that have it active
 }

@@ -94,7 +94,7 @@ internal static unsafe class FrameReserve
             meta->Next = meta->Previous = 0;
             meta->ReferenceCount = 0;
             meta->Owner = 0;
-            meta->Mark = 0;
+            meta->Generation++;
         }
         s_metas[pfn].Order = order;
         s_freePages -= 1UL << order;
