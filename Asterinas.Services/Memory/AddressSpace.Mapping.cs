@@ -330,6 +330,7 @@ internal sealed partial class AddressSpace
     private bool RemovePages(ulong start, ulong length)
     {
         MapStatus status = Space.Cursor(new VirtualRange(new UserAddress(start), length)).Unmap(length, out long pages);
+        NotePeak();
         Interlocked.Add(ref _residentPages, -pages);
         return status == MapStatus.Mapped;
     }

@@ -61,7 +61,8 @@ internal sealed class ChildWait(Thread thread, WaitFor kind, object? subject, Wa
         for (int i = 0; i < parent.Children.Count; i++)
         {
             Process child = parent.Children[i];
-            if (!IsEligible(child)) continue;
+            // One that has ended has nothing more to tell but its end.
+            if (!IsEligible(child) || (child.IsZombie && (options & WaitOptions.Exited) == 0)) continue;
             _hasCandidates = true;
             if (TryTake(child))
             {
@@ -90,9 +91,8 @@ internal sealed class ChildWait(Thread thread, WaitFor kind, object? subject, Wa
         bool isKept = (options & WaitOptions.NoWait) != 0;
         if (child.IsZombie)
         {
-            if ((options & WaitOptions.Exited) == 0) return false;
             Found(child, child.ExitEvent, child.ExitStatus);
-            if (!isKept) child.Reap();
+            if (!isKept) child.Reap(isWaitedFor: true);
             return true;
         }
         using SpinLock.Guard signals = child.SignalLock.Lock();

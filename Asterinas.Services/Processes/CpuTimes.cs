@@ -74,7 +74,7 @@ internal sealed partial class Process
     }
 
     /// <summary>The memory is about to go: its size is remembered.</summary>
-    private void NotePeak() => _endedCounts.PeakPages = System.Math.Max(_endedCounts.PeakPages, Memory.TotalPages);
+    private void NotePeak() => _endedCounts.PeakPages = System.Math.Max(_endedCounts.PeakPages, Memory.PeakPages);
 
     /// <summary>What all its threads have used.</summary>
     public ResourceCounts Usage
@@ -131,6 +131,7 @@ internal sealed partial class Thread
     {
         if (Context.InstructionPointer == _lastInstruction) _systemTicks++; else _userTicks++;
         _lastInstruction = Context.InstructionPointer;
+        Process.CheckCpuLimit();
         Task.YieldIfNeeded();
     }
 }

@@ -50,12 +50,17 @@ internal sealed partial class Process
         EndStop(false);
     }
 
-    /// <summary>exit(2) of one thread: the status counts when it is the first thread and nobody ends the whole process.</summary>
+    /// <summary>exit(2) of one thread: the status is the process' when it is the last one (since Linux 5.19; before, the first thread's counted).</summary>
     internal void OnThreadExit(Thread thread, int status)
     {
         using SpinLock.Guard guard = SignalLock.Lock();
-        if (!IsExiting && ReferenceEquals(thread.Pid, Pid)) Volatile.Write(ref _exitStatus, status);
         thread.End();
+        if (IsExiting) return;
+        foreach (Thread other in Threads)
+        {
+            if (!other.IsEnding) return;
+        }
+        Volatile.Write(ref _exitStatus, status);
     }
 
     internal void AddLiveThread() => Interlocked.Increment(ref _liveThreads);
@@ -181,7 +186,8 @@ internal sealed partial class Process
             if (!(isChildSignal && action.IsIgnore)) parent.Send(zombie.ChildInfo(zombie.ExitEvent, zombie.ExitStatus & 0x7F) with { Signal = (Signal)zombie.ExitSignal });
         }
         if (parent.IsZombie || parent.Pid.Namespace.IsDying) isReaped = true;
-        if (isReaped) zombie.Reap();
+        // man 2 getrusage: nobody has waited for it, so it does not count.
+        if (isReaped) zombie.Reap(isWaitedFor: false);
         parent.ChildQueue.WakeAll();
     }
 
@@ -214,11 +220,11 @@ internal sealed partial class Process
     }
 
     /// <summary>The parent has waited, or does not care: nothing is left.</summary>
-    internal void Reap()
+    internal void Reap(bool isWaitedFor)
     {
         Process parent = Parent!;
         parent.Children.Remove(this);
-        parent.ChildUsage.Add(this);
+        if (isWaitedFor) parent.ChildUsage.Add(this);
         Group.Remove(this);
         Pid.Process = null;
         PidNamespace.Release(Pid);

@@ -49,6 +49,9 @@ internal sealed partial class Process
     /// <summary>Whether all its threads have stopped.</summary>
     public bool IsStopped => _job == JobState.Stopped;
 
+    /// <summary>Whether its threads have stopped, or are about to: until it continues it takes no signal but SIGKILL.</summary>
+    internal bool IsStopping => _job != JobState.Running;
+
     /// <summary>Tells observers (signalfd) that a signal waits for the process or one of its threads. Notified with the signal lock held.</summary>
     public readonly Vfs.Pollee SignalPollee = new();
 

@@ -21,11 +21,6 @@ internal static class ProcessHooks
     /// <summary>Root and working directory at the same places of a copied mount namespace.</summary>
     public static FileSystemContext CopyFileSystem(FileSystemContext context, MountNamespace space) => context.Copy(space);
 
-    /// <summary>RLIMIT_CPU has changed.</summary>
-    public static void OnCpuLimit(Process process)
-    {
-    }
-
     /// <summary>The load average of 1, 5 or 15 minutes, times 65,536 (sysinfo(2)).</summary>
     public static ulong LoadAverage(int index) => 0;
 

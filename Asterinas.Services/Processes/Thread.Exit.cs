@@ -78,7 +78,7 @@ internal sealed partial class Thread
         Clone.OnThreadGone();
         if (Process.Threads.Count != 0) return;
         using SpinLock.Guard tree = ProcessTree.Lock.Lock();
-        if (Process.IsZombie && !Process.IsReaped) Process.Reap();
+        if (Process.IsZombie && !Process.IsReaped) Process.Reap(isWaitedFor: false);
     }
 
     /// <summary>What the program asked to be done to its memory when the thread leaves it: by exit or by exec.</summary>
@@ -176,7 +176,7 @@ internal sealed partial class Process
             {
                 if (ReferenceEquals(process, this)) continue;
                 process.Kill(Signal.SIGKILL);
-                if (process.IsZombie) process.Reap();
+                if (process.IsZombie) process.Reap(isWaitedFor: false);
             }
         }
         space.WaitUntilAlone();

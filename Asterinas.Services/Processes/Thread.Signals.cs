@@ -51,6 +51,7 @@ internal sealed partial class Thread
     {
         if (IsEnding) return false;
         if (signal == Signal.SIGKILL) return true;
+        if (Process.IsStopping) return false;
         if (_waitedFor.Contains(signal)) return true;
         return !_blocked.Contains(signal);
     }

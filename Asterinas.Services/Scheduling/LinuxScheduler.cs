@@ -85,7 +85,10 @@ public sealed class LinuxScheduler : IScheduler
     {
         public Task? Current => TaskOf(queue.Current);
 
-        public ulong SliceDeadlineNs => queue.TickAt;
+        // A program that runs alone is looked at now and then, so that its time is divided into user's and system's, and timers of CPU time come.
+        public ulong SliceDeadlineNs => queue.TickAt is not 0 and var at ? at : Current?.Data is Thread ? Clock.MonotonicNs + AccountingNs : 0;
+
+        private const ulong AccountingNs = 10_000_000;
 
         public bool UpdateCurrent(UpdateReason reason) => core.Update(queue, reason);
 

@@ -77,7 +77,6 @@ internal static class LimitSyscalls
         // The memory of the process keeps a copy of what each page fault asks for.
         if (resource == Resource.Stack) process.Memory.StackLimit = limit.Soft;
         if (resource == Resource.AddressSpace) process.Memory.LimitPages = limit.Soft == ResourceLimits.Infinity ? ulong.MaxValue : limit.Soft / PageSize.Small;
-        if (resource == Resource.Cpu) ProcessHooks.OnCpuLimit(process);
         return 0;
     }
 
@@ -106,14 +105,14 @@ internal static class LimitSyscalls
         {
             case 0:
                 counts = process.Usage;
-                counts.PeakPages = Math.Max(counts.PeakPages, process.Memory.TotalPages);
+                counts.PeakPages = Math.Max(counts.PeakPages, process.Memory.PeakPages);
                 break;
             case -1:
                 using (SpinLock.Guard tree = ProcessTree.Lock.Lock()) counts = process.ChildUsage.Counts;
                 break;
             case 1:
                 counts = a.Thread.Usage;
-                counts.PeakPages = process.Memory.TotalPages;
+                counts.PeakPages = process.Memory.PeakPages;
                 break;
             default:
                 return -(long)Errno.EINVAL;

@@ -41,7 +41,9 @@ internal static class SystemSyscalls
         bytes.Clear();
         Encoding.UTF8.GetBytes(SystemIdentity.SystemName, bytes);
         names.NodeName.CopyTo(bytes[NameBytes..]);
-        Encoding.UTF8.GetBytes(SystemIdentity.Release, bytes[(2 * NameBytes)..]);
+        // personality(UNAME26): for programs that expect a release of two numbers and a patch level.
+        bool isOld = (a.Thread.Process.Personality & 0x20000) != 0;
+        Encoding.UTF8.GetBytes(isOld ? SystemIdentity.OldRelease : SystemIdentity.Release, bytes[(2 * NameBytes)..]);
         Encoding.UTF8.GetBytes(SystemIdentity.Version, bytes[(3 * NameBytes)..]);
         Encoding.UTF8.GetBytes(SystemIdentity.Machine, bytes[(4 * NameBytes)..]);
         names.DomainName.CopyTo(bytes[(5 * NameBytes)..]);
