@@ -6,6 +6,7 @@ internal sealed partial class SyscallTable
     /// <summary>Fills the table. Called once at boot.</summary>
     public static void Initialize()
     {
+        AttributeSyscalls.Register();
         CapabilitySyscalls.Register();
         CredentialSyscalls.Register();
         DescriptorSyscalls.Register();
@@ -29,6 +30,7 @@ internal sealed partial class SyscallTable
         SignalSendSyscalls.Register();
         SignalSyscalls.Register();
         StatusSyscalls.Register();
+        StorageSyscalls.Register();
         SystemSyscalls.Register();
         WaitSyscalls.Register();
     }
