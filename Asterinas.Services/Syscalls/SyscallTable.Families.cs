@@ -6,6 +6,7 @@ internal sealed partial class SyscallTable
     /// <summary>Fills the table. Called once at boot.</summary>
     public static void Initialize()
     {
+        AttributeSyscalls.Register();
         CapabilitySyscalls.Register();
         ClockAdjustSyscalls.Register();
         CredentialSyscalls.Register();
@@ -36,6 +37,7 @@ internal sealed partial class SyscallTable
         SocketSyscalls.Register();
         SocketOptionSyscalls.Register();
         StatusSyscalls.Register();
+        StorageSyscalls.Register();
         SystemSyscalls.Register();
         TimeSyscalls.Register();
         TimerSyscalls.Register();
