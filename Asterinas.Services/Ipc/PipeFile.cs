@@ -28,6 +28,8 @@ internal sealed class PipeFile : OpenFile, IPipeEnd
     {
         var pipe = new Pipe();
         VfsPath path = AnonymousFileSystem.Pipes.Create(InodeType.Fifo, 0x180, thread, "pipe");
+        // /proc/PID/fd/N opens further ends of it, as of a FIFO.
+        path.Inode.Attachment = pipe;
         pipe.AddReader();
         pipe.AddWriter();
         flags &= OpenFlags.NonBlock | OpenFlags.Direct;
@@ -38,7 +40,7 @@ internal sealed class PipeFile : OpenFile, IPipeEnd
 
     public override bool IsPollable => true;
 
-    public override string? AnonymousName => _isFifo ? null : $"pipe:[{Inode.Number}]";
+    public override string? AnonymousName => Path.Mount is not null ? null : $"pipe:[{Inode.Number}]";
 
     public override Result<long> ReadAt(ref IoSink sink, long position)
     {
@@ -101,6 +103,16 @@ internal sealed class PipeFile : OpenFile, IPipeEnd
     /// <summary>F_SETPIPE_SZ. EINVAL, EPERM, EBUSY. May block.</summary>
     public Result<int> SetCapacity(Thread thread, uint bytes) => _pipe.SetCapacity(bytes, thread.Credentials.Has(Capability.SysResource));
 
+    /// <summary>fcntl(2): F_SETPIPE_SZ and F_GETPIPE_SZ.</summary>
+    public override Result<long> ControlDescriptor(Thread thread, int command, ulong argument)
+    {
+        const int SetSize = 1031, GetSize = 1032;
+        if (command == GetSize) return Capacity;
+        if (command != SetSize) return Errno.EINVAL;
+        Result<int> size = SetCapacity(thread, (uint)argument);
+        return size.IsOk ? size.Value : size.Error;
+    }
+
     // ---- splicing
 
     public Result<long> WaitForData(bool nonBlocking) => _pipe.WaitForData(nonBlocking);
@@ -119,6 +131,6 @@ internal sealed class PipeFile : OpenFile, IPipeEnd
     {
         if (IsReadable) _pipe.RemoveReader();
         if (IsWritable) _pipe.RemoveWriter();
-        if (_isFifo) Fifo.OnClose(Inode, _pipe);
+        Fifo.OnClose(Inode, _pipe);
     }
 }
