@@ -103,16 +103,6 @@ internal sealed class PipeFile : OpenFile, IPipeEnd
     /// <summary>F_SETPIPE_SZ. EINVAL, EPERM, EBUSY. May block.</summary>
     public Result<int> SetCapacity(Thread thread, uint bytes) => _pipe.SetCapacity(bytes, thread.Credentials.Has(Capability.SysResource));
 
-    /// <summary>fcntl(2): F_SETPIPE_SZ and F_GETPIPE_SZ.</summary>
-    public override Result<long> ControlDescriptor(Thread thread, int command, ulong argument)
-    {
-        const int SetSize = 1031, GetSize = 1032;
-        if (command == GetSize) return Capacity;
-        if (command != SetSize) return Errno.EINVAL;
-        Result<int> size = SetCapacity(thread, (uint)argument);
-        return size.IsOk ? size.Value : size.Error;
-    }
-
     // ---- splicing
 
     public Result<long> WaitForData(bool nonBlocking) => _pipe.WaitForData(nonBlocking);
