@@ -14,6 +14,7 @@ internal static class BuiltInFileSystems
         FileSystemRegistry.Register(new FileSystemType("sysfs", false, static (_, _, _) => s_sys));
         FileSystemRegistry.Register(new FileSystemType("tmpfs", false, static (_, source, options) => Upcast(TmpFs.TmpFs.Create(options, "tmpfs", source))));
         FileSystemRegistry.Register(new FileSystemType("ramfs", false, static (_, source, options) => Upcast(TmpFs.TmpFs.Create(options, "ramfs", source))));
+        FileSystemRegistry.Register(new FileSystemType("devpts", false, static (_, source, options) => DevPts.DevPtsFileSystem.Create(options, source)));
         FileSystemRegistry.Register(new FileSystemType("devtmpfs", false, static (_, _, _) => DevTmpFs.DevTmpFs.Instance));
         FileSystemRegistry.Register(new FileSystemType("proc", false, static (thread, source, _) => new ProcFileSystem(thread.Namespaces.PidForChildren) { Source = source }));
     }

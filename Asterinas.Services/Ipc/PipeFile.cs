@@ -28,6 +28,8 @@ internal sealed class PipeFile : OpenFile, IPipeEnd
     {
         var pipe = new Pipe();
         VfsPath path = AnonymousFileSystem.Pipes.Create(InodeType.Fifo, 0x180, thread, "pipe");
+        // /proc/PID/fd/N opens further ends of it, as of a FIFO.
+        path.Inode.Attachment = pipe;
         pipe.AddReader();
         pipe.AddWriter();
         flags &= OpenFlags.NonBlock | OpenFlags.Direct;
@@ -38,7 +40,7 @@ internal sealed class PipeFile : OpenFile, IPipeEnd
 
     public override bool IsPollable => true;
 
-    public override string? AnonymousName => _isFifo ? null : $"pipe:[{Inode.Number}]";
+    public override string? AnonymousName => Path.Mount is not null ? null : $"pipe:[{Inode.Number}]";
 
     public override Result<long> ReadAt(ref IoSink sink, long position)
     {
@@ -119,6 +121,6 @@ internal sealed class PipeFile : OpenFile, IPipeEnd
     {
         if (IsReadable) _pipe.RemoveReader();
         if (IsWritable) _pipe.RemoveWriter();
-        if (_isFifo) Fifo.OnClose(Inode, _pipe);
+        Fifo.OnClose(Inode, _pipe);
     }
 }

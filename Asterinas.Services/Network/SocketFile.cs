@@ -94,9 +94,9 @@ internal abstract class SocketFile : OpenFile
 
     // ---- the calls. Names are the bytes of struct sockaddr.
 
-    public abstract Errno Bind(Thread thread, ReadOnlySpan<byte> name);
+    public abstract Errno Bind(Thread thread, scoped ReadOnlySpan<byte> name);
     public abstract Errno Listen(Thread thread, int backlog);
-    public abstract Errno Connect(Thread thread, ReadOnlySpan<byte> name);
+    public abstract Errno Connect(Thread thread, scoped ReadOnlySpan<byte> name);
     public abstract Result<SocketFile> Accept(Thread thread, OpenFlags flags);
     public abstract Result<byte[]> GetName(bool ofPeer);
     public abstract Errno Shutdown(bool reading, bool writing);

@@ -89,7 +89,7 @@ internal sealed partial class UnixSocket : SocketFile
 
     // ---- names and connections
 
-    public override Errno Bind(Thread thread, ReadOnlySpan<byte> name)
+    public override Errno Bind(Thread thread, scoped ReadOnlySpan<byte> name)
     {
         Errno error = UnixName.Check(name);
         if (error != Errno.None) return error;
@@ -119,7 +119,7 @@ internal sealed partial class UnixSocket : SocketFile
         return Errno.None;
     }
 
-    public override Errno Connect(Thread thread, ReadOnlySpan<byte> name)
+    public override Errno Connect(Thread thread, scoped ReadOnlySpan<byte> name)
     {
         if (IsDatagram && name.Length >= 2 && name[0] == 0 && name[1] == 0)
         {
