@@ -54,7 +54,10 @@ internal sealed class ProcRoot : PseudoDirectory
     {
         Result<Inode> known = base.Lookup(name);
         if (known.IsOk) return known;
-        return TryParse(name, out int number) && _proc.Pids.Find(number)?.Process is { } process ? ProcessDirectory.Create(_proc, process, null) : Errno.ENOENT;
+        if (!TryParse(name, out int number) || _proc.Pids.Find(number) is not { } pid) return Errno.ENOENT;
+        if (pid.Process is { } process) return ProcessDirectory.Create(_proc, process, null);
+        // Threads are not listed, but they are there (man 5 proc, /proc/tid).
+        return pid.Thread is { } thread ? ProcessDirectory.Create(_proc, thread.Process, thread) : Errno.ENOENT;
     }
 
     public override Result<long> ReadDirectory(long position, IDirectorySink sink)
