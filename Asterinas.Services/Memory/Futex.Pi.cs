@@ -44,7 +44,8 @@ internal static partial class Futex
                     else
                     {
                         if (!mayWait) return Errno.EAGAIN;
-                        if (thread.Namespaces.Pid.Find((int)owner)?.Thread is null) return Errno.ESRCH;
+                        if (thread.Namespaces.Pid.Find((int)owner)?.Thread is not { } holder) return Errno.ESRCH;
+                        if (IsWaitingFor(holder, thread)) return Errno.EDEADLK;
                         if (!Exchange(space, address, word, word | Waiters, out bool isMarked))
                         {
                             isFault = true;
@@ -55,6 +56,7 @@ internal static partial class Futex
                             waiter.Key = key;
                             waiter.Bitset = uint.MaxValue;
                             waiter.PiThread = thread;
+                            Volatile.Write(ref waiter.PiOwner, holder);
                             waiter.IsWoken = false;
                             bucket.Append(waiter);
                         }
@@ -103,13 +105,37 @@ internal static partial class Futex
                     if (Exchange(space, address, word, wanted, out bool isDone))
                     {
                         if (!isDone) continue;
-                        if (next is not null) Rouse(bucket, next);
+                        if (next is not null) PassOn(bucket, key, next);
                         return Errno.None;
                     }
                 }
             }
             if (!space.TryFaultIn(address, Access.Write)) return Errno.EFAULT;
         }
+    }
+
+    // The first waiter has the lock: the others wait for it now. Under the bucket's lock.
+    private static void PassOn(FutexBucket bucket, in FutexKey key, FutexWaiter next)
+    {
+        for (FutexWaiter? at = bucket.First; at is not null; at = at.Next)
+        {
+            if (at.PiThread is not null && at.Key.Equals(key)) Volatile.Write(ref at.PiOwner, next.PiThread);
+        }
+        Rouse(bucket, next);
+    }
+
+    // Whether a thread waits, over any number of locks, for one that another one holds.
+    private static bool IsWaitingFor(Thread from, Thread holder)
+    {
+        const int mostLocks = 1024;
+        Thread? at = from;
+        for (int depth = 0; depth < mostLocks && at is not null; depth++)
+        {
+            if (ReferenceEquals(at, holder)) return true;
+            FutexWaiter seat = at.FutexSeat;
+            at = seat.PiThread is not null && !seat.IsWoken && Volatile.Read(ref seat.Bucket) is not null ? Volatile.Read(ref seat.PiOwner) : null;
+        }
+        return false;
     }
 
     private static uint OwnerTid(FutexWaiter waiter) => (uint)waiter.PiThread!.Pid.NumberIn(waiter.PiThread.Namespaces.Pid);

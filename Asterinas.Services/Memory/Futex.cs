@@ -27,6 +27,8 @@ internal sealed class FutexWaiter
     internal uint Bitset;
     /// <summary>The thread, when it waits for a PI futex: it becomes the owner.</summary>
     internal Thread? PiThread;
+    /// <summary>Who holds the PI futex that it waits for: the chain that deadlock detection follows.</summary>
+    internal Thread? PiOwner;
     internal FutexBucket? Bucket;
     private int _isWoken;
 
