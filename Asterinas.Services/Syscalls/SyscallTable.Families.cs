@@ -16,6 +16,7 @@ internal sealed partial class SyscallTable
         KernelLogSyscalls.Register();
         LimitSyscalls.Register();
         MemorySyscalls.Register();
+        MountSyscalls.Register();
         NameSyscalls.Register();
         NamespaceSyscalls.Register();
         OpenSyscalls.Register();
