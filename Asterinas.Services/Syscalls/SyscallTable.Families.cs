@@ -32,10 +32,10 @@ internal sealed partial class SyscallTable
         RandomSyscalls.Register();
         ReadWriteSyscalls.Register();
         SchedulingSyscalls.Register();
-        SignalSyscalls.Register();
         SignalSendSyscalls.Register();
-        SocketSyscalls.Register();
+        SignalSyscalls.Register();
         SocketOptionSyscalls.Register();
+        SocketSyscalls.Register();
         StatusSyscalls.Register();
         StorageSyscalls.Register();
         SystemSyscalls.Register();

@@ -49,7 +49,7 @@ internal sealed class Mount
     private static int s_lastId;
     private int _uses;
     private uint _flags;
-    private int _isDetached, _isGone;
+    private int _isDetached, _isGone, _isExpired, _writers;
     private MountPlace? _place;
     private Mount[] _children = [];
 
@@ -108,7 +108,19 @@ internal sealed class Mount
     /// <summary>Open files and working directories in it: umount(2) answers EBUSY while there are any.</summary>
     public int Uses => Volatile.Read(ref _uses);
 
-    public void AddReference() => Interlocked.Increment(ref _uses);
+    public void AddReference()
+    {
+        Interlocked.Increment(ref _uses);
+        Volatile.Write(ref _isExpired, 0);
+    }
+
+    /// <summary>MNT_EXPIRE: whether it was marked before and not used since.</summary>
+    internal bool MarkExpired() => Interlocked.Exchange(ref _isExpired, 1) != 0;
+
+    /// <summary>Open files that may write: it cannot become read-only while there are any.</summary>
+    public int Writers => Volatile.Read(ref _writers);
+
+    internal void ChangeWriters(int by) => Interlocked.Add(ref _writers, by);
 
     public void Release()
     {

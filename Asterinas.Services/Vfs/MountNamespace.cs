@@ -94,6 +94,18 @@ internal sealed class MountNamespace
         return CopyTree(mount, root, isRecursive);
     }
 
+    /// <summary>A copy that found no place goes, with all on it.</summary>
+    public static void Drop(Mount copy)
+    {
+        List<Mount> all = [];
+        using (SpinLock.Guard guard = TreeLock.Lock())
+        {
+            Collect(copy, all);
+            foreach (Mount each in all) Unlink(each);
+        }
+        foreach (Mount each in all) each.Detach();
+    }
+
     /// <summary>pivot_root(2): the new root becomes the bottom of the tree, and the old one is mounted below it. Paths were checked by the caller as far as they need no lock.</summary>
     public static Errno Pivot(VfsPath newRoot, VfsPath putOld, VfsPath currentRoot)
     {

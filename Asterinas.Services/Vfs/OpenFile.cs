@@ -11,6 +11,7 @@ namespace Asterinas.Services.Vfs;
 internal abstract class OpenFile
 {
     private readonly Mutex _positionLock = new("file position");
+    private readonly bool _isWriter;
     private int _references = 1;
     private int _flags;
     private long _position;
@@ -22,6 +23,8 @@ internal abstract class OpenFile
         _flags = (int)(flags & ~(OpenFlags.Create | OpenFlags.Exclusive | OpenFlags.NoControllingTerminal | OpenFlags.Truncate | OpenFlags.CloseOnExec));
         path.Mount?.AddReference();
         path.Dentry.Inode!.TryAddUse();
+        _isWriter = path.Mount is not null && IsWritable && Inode.Type is InodeType.Regular;
+        if (_isWriter) path.Mount!.ChangeWriters(1);
     }
 
     /// <summary>Where it was opened; a path without mount for what has no name (a pipe).</summary>
@@ -79,6 +82,7 @@ internal abstract class OpenFile
         if ((Flags & OpenFlags.Path) == 0) FileEvents.OnFile(Path.Dentry, IsWritable ? InodeEvents.CloseWrite : InodeEvents.CloseNoWrite);
         OnRelease();
         Inode.DropUse();
+        if (_isWriter) Path.Mount!.ChangeWriters(-1);
         Path.Mount?.Release();
     }
 
