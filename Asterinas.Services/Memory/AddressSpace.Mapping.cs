@@ -157,6 +157,8 @@ internal sealed partial class AddressSpace
             copy.LimitPages = LimitPages;
             copy.DataLimitPages = DataLimitPages;
             copy.SetExecutable(Executable);
+            // Private pages are there in both; what was shared comes with faults. As good as what unmapping subtracts later.
+            copy._residentPages = ResidentPages;
             isDone = true;
             return copy;
         }

@@ -258,7 +258,7 @@ internal sealed partial class Process
         foreach (Thread thread in Threads)
         {
             if (ReferenceEquals(thread, former) || thread.IsEnding) continue;
-            if (!(signals & ~thread.Blocked).IsEmpty) thread.Notify(Thread.Work.Signal);
+            if (!(signals & (~thread.Blocked | thread.WaitedFor)).IsEmpty) thread.Notify(Thread.Work.Signal);
         }
     }
 }

@@ -113,11 +113,15 @@ internal sealed partial class Process
 
     private Thread? ChooseTaker(Signal signal)
     {
+        // One that has nothing to do yet, if there is one.
+        Thread? taker = null;
         foreach (Thread thread in Threads)
         {
-            if (thread.WantsSignal(signal)) return thread;
+            if (!thread.WantsSignal(signal)) continue;
+            if (!thread.IsInterrupted) return thread;
+            taker ??= thread;
         }
-        return null;
+        return taker;
     }
 
     // sigtimedwait(2) waits for signals that are blocked.

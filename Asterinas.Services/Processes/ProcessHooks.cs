@@ -21,8 +21,6 @@ internal static class ProcessHooks
     /// <summary>Root and working directory at the same places of a copied mount namespace.</summary>
     public static FileSystemContext CopyFileSystem(FileSystemContext context, MountNamespace space) => context.Copy(space);
 
-    /// <summary>The load average of 1, 5 or 15 minutes, times 65,536 (sysinfo(2)).</summary>
-    public static ulong LoadAverage(int index) => 0;
 
     /// <summary>setns(2) into a mount namespace: root and working directory become its root.</summary>
     public static void EnterMounts(Thread thread, MountNamespace space)

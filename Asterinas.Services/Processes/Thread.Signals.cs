@@ -44,6 +44,7 @@ internal sealed partial class Thread
     }
 
     internal bool IsBlocking(Signal signal) => _blocked.Contains(signal) || (_hasSavedMask && _savedMask.Contains(signal));
+    internal SignalSet WaitedFor => _waitedFor;
     internal bool IsWaitingFor(Signal signal) => _waitedFor.Contains(signal);
 
     // Whether it would take a signal for its process. Under the signal lock.
@@ -135,7 +136,11 @@ internal sealed partial class Thread
         using (SpinLock.Guard guard = Process.SignalLock.Lock())
         {
             _waitedFor = default;
-            if (OwnSignals.TryTake(wanted, out info) || Process.SharedSignals.TryTake(wanted, out info)) return info;
+            bool isTaken = OwnSignals.TryTake(wanted, out info) || Process.SharedSignals.TryTake(wanted, out info);
+            // More of them may have been meant for this thread: others that wait get them.
+            SignalSet left = Process.SharedSignals.Set & wanted;
+            if (!left.IsEmpty) Process.Redistribute(this, left);
+            if (isTaken) return info;
         }
         return result == WaitResult.TimedOut ? Errno.EAGAIN : Errno.EINTR;
     }

@@ -117,17 +117,19 @@ internal static class ProcessSyscalls
         if (path.IsEmpty && (flags & EmptyPath) == 0) return -(long)Errno.ENOENT;
         VfsPath start = thread.FileSystem.Current;
         byte[] name = path.ToArray();
+        bool isNameLost = false;
         if (directory != CurrentDirectory && (path.IsEmpty || path[0] != '/'))
         {
             Errno error = thread.Files.Get(directory, out FileHandle handle, allowPath: true);
             if (error != Errno.None) return -(long)error;
             using (handle) start = handle.File.Path;
+            isNameLost = thread.Files.GetCloseOnExec(directory).Value == 1;
             name = Encoding.ASCII.GetBytes(path.IsEmpty ? $"/dev/fd/{directory}" : $"/dev/fd/{directory}/");
             if (!path.IsEmpty) name = [.. name, .. path];
         }
         Result<ExecArguments> arguments = ExecArguments.Read(thread.Memory, argv, envp, thread.Process.Limits.Soft(Resource.Stack));
         if (!arguments.IsOk) return -(long)arguments.Error;
-        Errno outcome = ProgramStart.Execute(thread, start, path, name, (flags & SymlinkNoFollow) != 0, (flags & EmptyPath) != 0, arguments.Value);
+        Errno outcome = ProgramStart.Execute(thread, start, path, name, (flags & SymlinkNoFollow) != 0, (flags & EmptyPath) != 0, arguments.Value, isNameLost);
         if (outcome != Errno.None) return -(long)outcome;
         // The new program's registers are all zero; the answer of a call that does not return is none.
         thread.SyscallNumber = -1;

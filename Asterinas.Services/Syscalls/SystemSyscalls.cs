@@ -80,7 +80,11 @@ internal static class SystemSyscalls
         Span<byte> bytes = stackalloc byte[112];
         bytes.Clear();
         BinaryPrimitives.WriteInt64LittleEndian(bytes, (long)(Clock.MonotonicNs / 1000000000));
-        for (int i = 0; i < 3; i++) BinaryPrimitives.WriteUInt64LittleEndian(bytes[(8 + i * 8)..], ProcessHooks.LoadAverage(i));
+        // Loads are in units of 1 / 65,536; the averages have 11 bits behind the point.
+        (ulong one, ulong five, ulong fifteen) = LoadAverage.Current;
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes[8..], one << 5);
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes[16..], five << 5);
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes[24..], fifteen << 5);
         BinaryPrimitives.WriteInt64LittleEndian(bytes[32..], memory.TotalKiB << 10);
         BinaryPrimitives.WriteInt64LittleEndian(bytes[40..], memory.FreeKiB << 10);
         BinaryPrimitives.WriteUInt16LittleEndian(bytes[80..], (ushort)Math.Min(Clone.ThreadCount, ushort.MaxValue));

@@ -49,7 +49,7 @@ internal abstract partial class Inode
     public uint Gid => Volatile.Read(ref _gid);
     public bool IsDirectory => Type == InodeType.Directory;
     /// <summary>Directory entries that name it.</summary>
-    public int LinkCount => Volatile.Read(ref _links);
+    public virtual int LinkCount => Volatile.Read(ref _links);
     /// <summary>Bytes.</summary>
     public virtual long Size => 0;
     /// <summary>512-byte blocks in use.</summary>

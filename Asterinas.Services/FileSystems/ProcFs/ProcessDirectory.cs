@@ -158,6 +158,9 @@ internal sealed class TaskDirectory(ProcFileSystem proc, Process process, uint u
 {
     public override bool IsCacheable => false;
 
+    /// <summary>Two, and one for each thread: what programs count threads by.</summary>
+    public override int LinkCount => 2 + process.Threads.Count;
+
     public override Result<Inode> Lookup(ReadOnlySpan<byte> name)
     {
         if (!ProcRoot.TryParse(name, out int number)) return Errno.ENOENT;

@@ -32,14 +32,15 @@ internal static class ProgramStart
     /// <param name="noFollow">AT_SYMLINK_NOFOLLOW.</param>
     /// <param name="allowEmpty">AT_EMPTY_PATH: an empty path is the start itself.</param>
     /// <param name="arguments">Its arguments.</param>
-    public static Errno Execute(Thread thread, VfsPath start, ReadOnlySpan<byte> path, byte[] name, bool noFollow, bool allowEmpty, ExecArguments arguments)
+    /// <param name="isNameLost">The name goes by a descriptor that will be closed: a script's interpreter could not open it.</param>
+    public static Errno Execute(Thread thread, VfsPath start, ReadOnlySpan<byte> path, byte[] name, bool noFollow, bool allowEmpty, ExecArguments arguments, bool isNameLost = false)
     {
         Credentials old = thread.Credentials;
         // RLIMIT_NPROC is looked at again after a change of the user (man 2 execve, EAGAIN).
         if (thread.HasTooManyProcesses && (ulong)UserAccount.Of(old.Uid).Threads > thread.Process.Limits.Soft(Resource.Processes)) return Errno.EAGAIN;
         Result<OpenFile> opened = ProgramFile.Open(thread, start, path, noFollow, allowEmpty);
         if (!opened.IsOk) return opened.Error;
-        Result<Plan> planned = FindProgram(thread, opened.Value, name, arguments);
+        Result<Plan> planned = FindProgram(thread, opened.Value, name, arguments, isNameLost);
         if (!planned.IsOk) return planned.Error;
         Plan plan = planned.Value;
         try
@@ -80,7 +81,7 @@ internal static class ProgramStart
     private const uint NoRandomize = 0x40000;
 
     // Follows scripts to a program. Takes the file over.
-    private static Result<Plan> FindProgram(Thread thread, OpenFile file, byte[] name, ExecArguments arguments)
+    private static Result<Plan> FindProgram(Thread thread, OpenFile file, byte[] name, ExecArguments arguments, bool isNameLost)
     {
         Span<byte> buffer = stackalloc byte[ProgramFile.StartBytes];
         byte[] scriptName = name;
@@ -96,6 +97,7 @@ internal static class ProgramStart
             ReadOnlySpan<byte> start = buffer[..read.Value];
             if (!start.StartsWith("#!"u8)) return PlanElf(thread, file, start);
             ProgramFile.Close(file);
+            if (depth == 0 && isNameLost) return Errno.ENOENT;
             if (depth == MaxScripts) return Errno.ELOOP;
             Errno error = ScriptLine.Parse(start, out ReadOnlySpan<byte> interpreter, out ReadOnlySpan<byte> argument);
             if (error != Errno.None) return error;
