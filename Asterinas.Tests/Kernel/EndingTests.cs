@@ -35,8 +35,6 @@ internal static class EndingTests
                 return ServiceAllocators.Run();
             case "memory-costs":
                 return MemoryCosts.Run();
-            case "lying-frame-allocator":
-                return LyingFrameAllocator.Run();
             case "hung-scheduler":
                 HungPolicies.Scheduler();
                 break;
