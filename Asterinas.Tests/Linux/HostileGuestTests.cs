@@ -45,8 +45,8 @@ public sealed class HostileGuestTests
         Assert.That(_run.Results.Memory, Does.ContainKey(next), "the guest did not say what it had afterwards");
         (long beforeKib, long beforeTasks) = _run.Results.Memory[program];
         (long afterKib, long afterTasks) = _run.Results.Memory[next];
-        Assert.That(afterKib, Is.GreaterThan(beforeKib - ToleratedKib), "available memory");
-        Assert.That(afterTasks, Is.LessThanOrEqualTo(beforeTasks + 1), "tasks");
+        Assert.That(afterKib, Is.GreaterThan(beforeKib - ToleratedKib), $"available memory was {beforeKib} KiB, is {afterKib} KiB");
+        Assert.That(afterTasks, Is.LessThanOrEqualTo(beforeTasks + 1), $"tasks were {beforeTasks}, are {afterTasks}");
     }
 
     [Test]

@@ -57,12 +57,17 @@ static long number_behind(const char *path, const char *text)
 
 static void say_memory(const char *name)
 {
-    char text[128];
-    // man 5 proc: /proc/loadavg has "running/all" as its fourth field.
-    snprintf(text, sizeof text, "memory %s %ld", name, number_behind("/proc/meminfo", "MemAvailable:"));
-    long tasks = number_behind("/proc/loadavg", "/");
+    // What ends behind a program's back gets a while: until the numbers stand still. man 5 proc: /proc/loadavg has "running/all" as its fourth field.
+    long available = -1, tasks = -1;
+    for (int still = 0, tries = 0; still < 5 && tries < 100; tries++)
+    {
+        long available_now = number_behind("/proc/meminfo", "MemAvailable:"), tasks_now = number_behind("/proc/loadavg", "/");
+        still = available_now == available && tasks_now == tasks ? still + 1 : 0;
+        available = available_now, tasks = tasks_now;
+        usleep(20000);
+    }
     char line[160];
-    snprintf(line, sizeof line, "%s %ld", text, tasks);
+    snprintf(line, sizeof line, "memory %s %ld %ld", name, available, tasks);
     say(line, NULL, 0);
 }
 
