@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Globalization;
 using NUnit.Framework;
 
 namespace Asterinas.Tests.Linux;
@@ -31,6 +32,9 @@ internal sealed class CaseResults
 
     /// <summary>Whether the guest's init said that it is done.</summary>
     public bool AllEnded { get; private set; }
+
+    /// <summary>Available memory in KiB and the number of tasks before each program, and at the "end", where the guest's init said so.</summary>
+    public Dictionary<string, (long AvailableKib, long Tasks)> Memory { get; } = new(StringComparer.Ordinal);
 
     /// <summary>Whether there is a result for the case.</summary>
     public bool Has(string name) => _results.ContainsKey(name);
@@ -65,6 +69,9 @@ internal sealed class CaseResults
                 break;
             case "skip":
                 End(name, CaseOutcome.Skipped, line);
+                break;
+            case "memory" when rest.Split(' ') is [var place, var available, var tasks]:
+                Memory[place] = (long.Parse(available, CultureInfo.InvariantCulture), long.Parse(tasks, CultureInfo.InvariantCulture));
                 break;
             case "all" when rest == "programs ended":
                 AllEnded = true;

@@ -23,16 +23,19 @@ internal sealed class LinuxProgram
 
     private const string Flags = "-O2 -Wall -Werror -std=gnu17 -pthread -s";
 
-    // Folders that hold no programs with cases: what programs share, the guest's init, and programs with tests of their own.
-    private static readonly string[] s_otherFolders = ["common", "guest", "hostile", "soak"];
+    // Folders that hold no programs with cases, and those of HostileTests.
+    private static readonly string[] s_otherFolders = ["common", "guest"], s_hostileFolders = ["hostile", "soak"];
     private static readonly ConcurrentDictionary<string, Lazy<string>> s_compiled = new(StringComparer.Ordinal);
     private static readonly Lazy<string> s_headers = new(() => string.Concat(Directory.GetFiles(Folder, "*.h", SearchOption.AllDirectories).Order(StringComparer.Ordinal).Select(File.ReadAllText)));
     private static readonly Lazy<string> s_compiler = new(() => Run("gcc", "--version"));
 
     private LinuxProgram(string name) => Name = name;
 
-    /// <summary>All programs with cases, by name.</summary>
-    public static IReadOnlyList<LinuxProgram> All { get; } = Find();
+    /// <summary>All programs about what the ABI promises, by name.</summary>
+    public static IReadOnlyList<LinuxProgram> All { get; } = Find(folder => !s_hostileFolders.Contains(folder));
+
+    /// <summary>The programs that try to break the kernel, and those that repeat themselves.</summary>
+    public static IReadOnlyList<LinuxProgram> Hostile { get; } = Find(folder => s_hostileFolders.Contains(folder));
 
     /// <summary>The folder of the sources.</summary>
     public static string Folder => Path.Combine(Launcher.Root, "Asterinas.Tests", "Linux");
@@ -67,12 +70,12 @@ internal sealed class LinuxProgram
 
     private static string Source(string name) => Path.Combine(Folder, name + ".c");
 
-    private static LinuxProgram[] Find()
+    private static LinuxProgram[] Find(Func<string, bool> isWanted)
     {
         var programs = new List<LinuxProgram>();
         foreach (string folder in Directory.GetDirectories(Folder).Order(StringComparer.Ordinal))
         {
-            if (s_otherFolders.Contains(Path.GetFileName(folder))) continue;
+            if (s_otherFolders.Contains(Path.GetFileName(folder)) || !isWanted(Path.GetFileName(folder))) continue;
             foreach (string file in Directory.GetFiles(folder, "*.c").Order(StringComparer.Ordinal))
             {
                 programs.Add(new LinuxProgram($"{Path.GetFileName(folder)}/{Path.GetFileNameWithoutExtension(file)}"));

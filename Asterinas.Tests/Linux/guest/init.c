@@ -1,8 +1,9 @@
 // The guest's first process for the regression programs: mounts what they expect, runs what /tests/plan says, reaps orphans, powers off.
-// Lines of the plan: "factor N" (the time limits' factor), "run folder/program [case...]". It prints, each on a line of its own,
-//     program NAME        before a program starts
-//     ended NAME STATUS   after it
-//     all programs ended  at the end
+// Lines of the plan: "factor N" (the time limits' factor), "set NAME=VALUE" (environment), "run folder/program [case...]". It prints, each on a line of its own,
+//     program NAME              before a program starts
+//     memory NAME KIB TASKS     what is available and how many tasks there are, before it; NAME is "end" at the end
+//     ended NAME STATUS         after it
+//     all programs ended        at the end
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -23,6 +24,8 @@ enum
 
 static char plan[1 << 20];
 static char factor[16] = "1";
+static char *environment[64] = {"PATH=/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/root", "TERM=vt100"};
+static int variables = 3;
 
 static void say(const char *text, const char *name, int number)
 {
@@ -39,11 +42,41 @@ static void mount_on(const char *type, const char *folder, mode_t mode)
     else if (mode != 0) chmod(folder, mode);
 }
 
+// Reads a small file and returns the number behind the last occurrence of the text, -1 when there is none.
+static long number_behind(const char *path, const char *text)
+{
+    static char content[4096];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd == -1 ? -1 : read(fd, content, sizeof content - 1);
+    close(fd);
+    if (length < 0) return -1;
+    content[length] = 0;
+    char *place = strstr(content, text);
+    return place == NULL ? -1 : strtol(place + strlen(text), NULL, 10);
+}
+
+static void say_memory(const char *name)
+{
+    // What ends behind a program's back gets a while: until the numbers stand still. man 5 proc: /proc/loadavg has "running/all" as its fourth field.
+    long available = -1, tasks = -1;
+    for (int still = 0, tries = 0; still < 5 && tries < 100; tries++)
+    {
+        long available_now = number_behind("/proc/meminfo", "MemAvailable:"), tasks_now = number_behind("/proc/loadavg", "/");
+        still = available_now == available && tasks_now == tasks ? still + 1 : 0;
+        available = available_now, tasks = tasks_now;
+        usleep(20000);
+    }
+    char line[160];
+    snprintf(line, sizeof line, "memory %s %ld %ld", name, available, tasks);
+    say(line, NULL, 0);
+}
+
 static void run(char **words)
 {
     char path[256];
     snprintf(path, sizeof path, "/tests/%s", words[0]);
     say("program", words[0], -1);
+    say_memory(words[0]);
     pid_t pid = fork();
     if (pid == -1)
     {
@@ -52,7 +85,7 @@ static void run(char **words)
     }
     if (pid == 0)
     {
-        static char *arguments[MAX_WORDS + 8], *environment[] = {"PATH=/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/root", "TERM=vt100", NULL};
+        static char *arguments[MAX_WORDS + 8];
         int count = 0;
         arguments[count++] = path;
         arguments[count++] = "--trace";
@@ -112,8 +145,10 @@ int main(void)
         }
         words[count] = NULL;
         if (count >= 2 && strcmp(words[0], "factor") == 0) snprintf(factor, sizeof factor, "%s", words[1]);
+        else if (count >= 2 && strcmp(words[0], "set") == 0 && variables < 63) environment[variables++] = words[1];
         else if (count >= 2 && strcmp(words[0], "run") == 0) run(words + 1);
     }
+    say_memory("end");
     say("all programs ended", NULL, 0);
     sync();
     reboot(RB_POWER_OFF);

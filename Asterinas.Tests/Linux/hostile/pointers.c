@@ -222,7 +222,7 @@ static void fill_table(void)
     ROW3(getresgid, P(buffer), P(buffer), BYTE);
     ROW2(capget, BYTE, P(buffer));
     ROW2(capset, BYTE, P(buffer));
-    ROW3(sched_setaffinity, 0, 128, WHOLE);
+    ROW3(sched_setaffinity, 0, 128, BYTE);
     ROW3(sched_getaffinity, 0, 128, BYTE);
     ROW3(sched_setscheduler, 0, 0, BYTE);
     ROW2(sched_setparam, 0, BYTE);

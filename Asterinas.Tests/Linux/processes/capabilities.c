@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/time.h>
+#include <sys/xattr.h>
 
 struct capabilities
 {
@@ -225,6 +226,50 @@ CASE(ambient_capabilities_survive_exec)
     FAILS(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, 64, 0, 0), EINVAL);
     FAILS(prctl(PR_CAP_AMBIENT, 77, CAP_KILL, 0, 0), EINVAL);
     FAILS(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_KILL, 1, 0), EINVAL);
+}
+
+// man 7 capabilities, "File capabilities": the attribute security.capability, here of version 2.
+static void set_file_capabilities(const char *name, uint64_t permitted, uint64_t inheritable, bool effective)
+{
+    struct vfs_cap_data data = {.magic_etc = VFS_CAP_REVISION_2 | (effective ? VFS_CAP_FLAGS_EFFECTIVE : 0)};
+    for (int i = 0; i < 2; i++) data.data[i].permitted = permitted >> (32 * i), data.data[i].inheritable = inheritable >> (32 * i);
+    OK(setxattr(name, "security.capability", &data, sizeof data, 0));
+}
+
+CASE(file_capabilities_are_gained_by_exec)
+{
+    test_directory();
+    copy_program("effective", 0755);
+    copy_program("permitted", 0755);
+    copy_program("inheritable", 0755);
+    set_file_capabilities("effective", BIT(CAP_KILL) | BIT(CAP_CHECKPOINT_RESTORE), 0, true);
+    set_file_capabilities("permitted", BIT(CAP_KILL), 0, false);
+    set_file_capabilities("inheritable", 0, BIT(CAP_CHOWN) | BIT(CAP_FOWNER), true);
+    OK(prctl(PR_SET_KEEPCAPS, 1));
+    OK(setresuid(1000, 1000, 1000));
+    struct capabilities now = get_capabilities(0);
+    now.inheritable = BIT(CAP_CHOWN);
+    OK(set_capabilities(now));
+    IN_CHILD({ execute_with("./effective", BIT(CAP_KILL) | BIT(CAP_CHECKPOINT_RESTORE), BIT(CAP_KILL) | BIT(CAP_CHECKPOINT_RESTORE), BIT(CAP_CHOWN)); });
+    IN_CHILD({ execute_with("./permitted", BIT(CAP_KILL), 0, BIT(CAP_CHOWN)); });
+    IN_CHILD({ execute_with("./inheritable", BIT(CAP_CHOWN), BIT(CAP_CHOWN), BIT(CAP_CHOWN)); });
+    IN_CHILD({
+        OK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+        now.effective = now.permitted = 0;
+        OK(set_capabilities(now));
+        execute_with("./effective", 0, 0, BIT(CAP_CHOWN));
+    });
+}
+
+CASE(writing_to_a_file_removes_its_capabilities)
+{
+    test_directory();
+    copy_program("program", 0755);
+    set_file_capabilities("program", BIT(CAP_KILL), 0, true);
+    int fd = OK(open("program", O_WRONLY | O_APPEND));
+    EQUAL(write(fd, "x", 1), 1);
+    char data[64];
+    FAILS(getxattr("program", "security.capability", data, sizeof data), ENODATA);
 }
 
 CASE(securebits_change_what_root_means)

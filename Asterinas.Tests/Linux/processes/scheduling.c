@@ -425,3 +425,74 @@ CASE(higher_real_time_priority_preempts)
     EQUAL(*flag, 1);                        // before write returned
     REAP_EXIT(child, 0);
 }
+
+#ifndef SCHED_DEADLINE
+#define SCHED_DEADLINE 6
+#endif
+
+static struct scheduling_attributes deadline(uint64_t runtime, uint64_t deadline_ns, uint64_t period)
+{
+    return (struct scheduling_attributes){.size = 48, .policy = SCHED_DEADLINE, .runtime = runtime, .deadline = deadline_ns, .period = period};
+}
+
+CASE(deadline_policy_is_set_and_read)
+{
+    struct scheduling_attributes attributes = deadline(2000000, 20000000, 40000000);
+    OK(sched_setattr(0, &attributes, 0));
+    EQUAL(sched_getscheduler(0), SCHED_DEADLINE);
+    memset(&attributes, 0, sizeof attributes);
+    OK(sched_getattr(0, &attributes, sizeof attributes, 0));
+    EQUAL(attributes.policy, SCHED_DEADLINE);
+    EQUAL(attributes.runtime, 2000000);
+    EQUAL(attributes.deadline, 20000000);
+    EQUAL(attributes.period, 40000000);
+    // man 7 sched: such a task cannot fork, unless the child is to be an ordinary one.
+    FAILS(fork(), EAGAIN);
+    EQUAL(sched_yield(), 0);
+    attributes.flags = 1;
+    OK(sched_setattr(0, &attributes, 0));
+    IN_CHILD({ EQUAL(sched_getscheduler(0), SCHED_OTHER); });
+    OK(set_policy(0, SCHED_OTHER, 0));
+}
+
+CASE(deadline_parameters_are_checked)
+{
+    struct scheduling_attributes attributes = deadline(20000000, 10000000, 40000000);
+    FAILS(sched_setattr(0, &attributes, 0), EINVAL);            // runtime beyond deadline
+    attributes = deadline(1000000, 50000000, 40000000);
+    FAILS(sched_setattr(0, &attributes, 0), EINVAL);            // deadline beyond period
+    attributes = deadline(100, 10000000, 40000000);
+    FAILS(sched_setattr(0, &attributes, 0), EINVAL);            // runtime below 1024 ns
+    attributes = deadline(0, 0, 0);
+    FAILS(sched_setattr(0, &attributes, 0), EINVAL);
+    attributes = deadline(1UL << 63, 1UL << 63, 1UL << 63);
+    FAILS(sched_setattr(0, &attributes, 0), EINVAL);
+    attributes = deadline(39900000, 40000000, 40000000);        // a whole CPU each: there are not so many
+    pid_t children[65];
+    int count = 0;
+    bool refused = false;
+    int *answer = shared_memory(4096);
+    for (; count < 65 && !refused; count++)
+    {
+        answer[count] = -1;
+        children[count] = CHILD({
+            answer[count] = sched_setattr(0, &attributes, 0) == 0 ? 0 : errno;
+            // Asleep: it takes no CPU time.
+            for (;;) pause();
+        });
+        EVENTUALLY(answer[count] != -1);
+        refused = answer[count] == EBUSY;
+        CHECK_THAT(answer[count] == 0 || refused, "errno %d", answer[count]);
+    }
+    CHECK(refused);
+    for (int i = 0; i < count; i++)
+    {
+        OK(kill(children[i], SIGKILL));
+        REAP_SIGNAL(children[i], SIGKILL);
+    }
+    IN_CHILD({
+        OK(setresuid(1000, 1000, 1000));
+        attributes = deadline(2000000, 20000000, 40000000);
+        FAILS(sched_setattr(0, &attributes, 0), EPERM);
+    });
+}

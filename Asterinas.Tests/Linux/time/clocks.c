@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sys/time.h>
 #include <sys/times.h>
+#include <sys/timex.h>
 
 #define raw_gettime(clock, time) syscall(SYS_clock_gettime, clock, time)
 
@@ -292,6 +293,30 @@ CASE(many_sleepers_wake_in_the_order_of_their_deadlines)
     int inversions = 0;
     for (int i = 2; i <= 8; i++) inversions += order[i] < order[i - 1];
     CHECK_THAT(inversions <= 2, "%d inversions", inversions);
+}
+
+CASE(clock_adjustment_can_be_read_and_needs_privilege_to_change)
+{
+    struct timex values = {.modes = 0};
+    int state = OK(adjtimex(&values));
+    CHECK(state >= TIME_OK && state <= TIME_ERROR);
+    CHECK_THAT(values.tick >= 9000 && values.tick <= 11000, "tick %ld", values.tick);
+    CHECK(llabs(clock_ns(CLOCK_REALTIME) / 1000000000 - values.time.tv_sec) < 60);
+    struct timex again = {.modes = 0};
+    EQUAL(OK(clock_adjtime(CLOCK_REALTIME, &again)), state);
+    EQUAL(again.tick, values.tick);
+    FAILS(clock_adjtime(77, &again), EINVAL);
+    FAILS(clock_adjtime(CLOCK_MONOTONIC, &again), EOPNOTSUPP);
+    FAILS(syscall(SYS_adjtimex, unmapped_address()), EFAULT);
+    again.modes = ADJ_TICK, again.tick = 20000;
+    FAILS(adjtimex(&again), EINVAL);
+    IN_CHILD({
+        OK(setresuid(1000, 1000, 1000));
+        again.modes = ADJ_FREQUENCY;
+        FAILS(adjtimex(&again), EPERM);
+        again.modes = 0;
+        OK(adjtimex(&again));
+    });
 }
 
 // ------------------------------------------------------------------------------------------------------------------------------- vDSO
