@@ -6,15 +6,14 @@ using System.Linq;
 
 namespace Asterinas.Tests.Benchmarks;
 
-/// <summary>One benchmark job: its name, its iterations at scale 1, and whether counted mode judges it (copies and clears are judged by time only).</summary>
-internal sealed record Job(string Name, long Iterations, bool IsJudgedCounted);
-
 /// <summary>The benchmark program: the C files in <c>programs</c>, linked statically to one executable.</summary>
 internal static class BenchmarkProgram
 {
     // The order of the jobs in lists and tables is that of the link line.
     private static readonly string[] s_sources = ["calls", "memory", "files", "processes", "messages", "switch", "cpu", "shell", "main"];
     private static readonly string[] s_flags = ["-static", "-O2", "-Wall", "-Wextra", "-Werror", "-std=gnu17", "-pthread", "-s"];
+
+    private static readonly Lazy<string> s_executable = new(CompileNow);
 
     public static string Root { get; } = FindRoot();
 
@@ -23,13 +22,8 @@ internal static class BenchmarkProgram
     /// <summary>Where fetched and generated files lie.</summary>
     public static string WorkFolder => Directory.CreateDirectory(Path.Combine(Folder, "obj", "guest")).FullName;
 
-    /// <summary>Compiles the program and answers its path.</summary>
-    public static string Compile()
-    {
-        string executable = Path.Combine(WorkFolder, "bench");
-        Shell.Run("gcc", [.. s_flags, "-o", executable, .. s_sources.Select(source => Path.Combine(Folder, "programs", source + ".c"))]);
-        return executable;
-    }
+    /// <summary>Compiles the program, once in a process, and answers its path.</summary>
+    public static string Compile() => s_executable.Value;
 
     /// <summary>Asks the program for its jobs.</summary>
     public static Job[] Jobs(string program) => [.. Shell.Run(program, "list").Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(ParseJob)];
@@ -40,6 +34,15 @@ internal static class BenchmarkProgram
         string configuration = Path.GetFileName(Path.GetDirectoryName(AppContext.BaseDirectory.TrimEnd('/'))!);
         string kernel = Path.Combine(Root, "Asterinas.Boot", "Kernel", "bin", configuration, "Asterinas.elf");
         return File.Exists(kernel) ? kernel : throw new BenchmarkException($"{kernel} is not built");
+    }
+
+    // Renamed into place: another run may be executing the file that was there.
+    private static string CompileNow()
+    {
+        string executable = Path.Combine(WorkFolder, "bench"), fresh = $"{executable}.{Environment.ProcessId}";
+        Shell.Run("gcc", [.. s_flags, "-o", fresh, .. s_sources.Select(source => Path.Combine(Folder, "programs", source + ".c"))]);
+        File.Move(fresh, executable, overwrite: true);
+        return executable;
     }
 
     private static Job ParseJob(string line)

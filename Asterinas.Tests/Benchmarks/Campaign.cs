@@ -9,25 +9,25 @@ internal sealed class Campaign(Settings settings, GuestKernel[] kernels, Job[] j
 {
     public string CommandLine(GuestKernel kernel) => Guest.CommandLine(settings, kernel);
 
-    /// <summary>Runs everything; problems of single jobs are in the report.</summary>
-    public Report Run()
+    /// <summary>Runs everything: one element a round.</summary>
+    public List<Dictionary<KernelRole, GuestResults>> Run()
     {
         int rounds = settings.IsTimed ? settings.Pairs : 1;
         var progress = new Progress(settings, rounds, kernels, jobs);
-        var runs = new List<Dictionary<KernelRole, Guest>>();
+        var runs = new List<Dictionary<KernelRole, GuestResults>>();
         for (int round = 0; round < rounds; round++)
         {
-            var guests = new Dictionary<KernelRole, Guest>();
+            var results = new Dictionary<KernelRole, GuestResults>();
             foreach (GuestKernel kernel in kernels)
             {
                 var guest = new Guest(settings, kernel, program, busybox, (job, seconds) => progress.OnDone(kernel, job, seconds));
                 progress.OnStart(kernel, round);
                 guest.Run(jobs);
-                guests.Add(kernel.Role, guest);
+                results.Add(kernel.Role, guest.Results);
             }
-            runs.Add(guests);
+            runs.Add(results);
         }
         progress.Save();
-        return new Report(settings, kernels, jobs, runs);
+        return runs;
     }
 }

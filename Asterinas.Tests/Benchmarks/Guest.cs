@@ -10,37 +10,12 @@ using Asterinas.Boot.Build;
 
 namespace Asterinas.Tests.Benchmarks;
 
-/// <summary>What a kernel is in a comparison.</summary>
-internal enum KernelRole
-{
-    /// <summary>Debian's kernel as it is: what is judged against.</summary>
-    Linux,
-
-    /// <summary>The same with <c>mitigations=off</c>: a second column.</summary>
-    LinuxWithoutMitigations,
-
-    /// <summary>This kernel.</summary>
-    Asterinas,
-}
-
-/// <summary>A kernel to boot.</summary>
-internal sealed record GuestKernel(KernelRole Role, string Name, string Image, string CommandLine);
-
-/// <summary>What one job measured on one kernel. <paramref name="Check"/> says what was done: equal on all kernels, or the work was not the same.</summary>
-internal readonly record struct Measurement(long Iterations, double TotalNs, string Check)
-{
-    public double Ns => TotalNs / Iterations;
-}
-
 /// <summary>
 /// Boots of one kernel, until every job has a result or has failed. A job at which the kernel dies or falls silent has failed, and the kernel is booted again for the
 /// jobs after it.
 /// </summary>
 internal sealed class Guest(Settings settings, GuestKernel kernel, string program, string busybox, Action<string, double> onDone)
 {
-    /// <summary>The pseudo job: from the start of QEMU to the first instructions of process 1.</summary>
-    public const string BootJob = "boot";
-
     private const int MostBoots = 12;
     private const string Qemu = "/usr/bin/qemu-system-x86_64";
 
@@ -55,9 +30,8 @@ internal sealed class Guest(Settings settings, GuestKernel kernel, string progra
     private string? _running;
     private bool _hasEnded;
 
-    public IReadOnlyDictionary<string, Measurement> Results => _results;
-
-    public IReadOnlyDictionary<string, string> Failures => _failures;
+    /// <summary>What has been measured and what has failed.</summary>
+    public GuestResults Results => new(_results, _failures);
 
     public static string InitramfsPath(GuestKernel kernel) => Path.Combine(BenchmarkProgram.WorkFolder, $"{kernel.Role}.cpio");
 
@@ -165,11 +139,11 @@ internal sealed class Guest(Settings settings, GuestKernel kernel, string progra
             string[] parts = line.Split(' ');
             switch (parts[0])
             {
-                case "BENCH-INIT" when parts.Length == 2 && !_results.ContainsKey(BootJob):
+                case "BENCH-INIT" when parts.Length == 2 && !_results.ContainsKey(Job.Boot):
                     // Counted: the counter's value is the number of instructions since the start. Timed: what the host saw.
                     double bootNs = settings.IsTimed ? _sinceStart.Elapsed.TotalNanoseconds : double.Parse(parts[1], CultureInfo.InvariantCulture);
-                    _results[BootJob] = new Measurement(1, bootNs, "");
-                    onDone(BootJob, _sinceStart.Elapsed.TotalSeconds);
+                    _results[Job.Boot] = new Measurement(1, bootNs, "");
+                    onDone(Job.Boot, _sinceStart.Elapsed.TotalSeconds);
                     return;
                 case "BENCH-RUN" when parts.Length == 2:
                     _running = parts[1];
@@ -207,6 +181,6 @@ internal sealed class Guest(Settings settings, GuestKernel kernel, string progra
     private string Tail()
     {
         string text = _tail.ToString().Trim();
-        return text.Length > 600 ? "…" + text[^600..] : text.Length == 0 ? "nothing on the console" : text;
+        return text.Length > 800 ? $"{text[..500]}\n…\n{text[^300..]}" : text.Length == 0 ? "nothing on the console" : text;
     }
 }

@@ -20,7 +20,7 @@ internal static class Program
         var pairs = new Option<int>("--pairs") { Description = "Pairs of runs in timed mode.", DefaultValueFactory = _ => 5 };
         var json = new Option<FileInfo?>("--json") { Description = "Write the results to this file." };
         var plot = new Option<FileInfo?>("--plot") { Description = "Write a bar chart of the ratios to this PNG file." };
-        var scale = new Option<double>("--scale") { Description = "Multiplies the iterations of every job.", DefaultValueFactory = _ => 1 };
+        var scale = new Option<double?>("--scale") { Description = "Multiplies the iterations of every job. Default: 1, in timed mode 4, against the noise of the host." };
         var list = new Option<bool>("--list") { Description = "List the jobs and end." };
         var linuxOnly = new Option<bool>("--linux-only") { Description = "Leave this kernel out: no ratios." };
         var kernel = new Option<FileInfo?>("--kernel") { Description = "Compare this kernel instead of the one that the build made: an older one, or Linux itself (all ratios must be 1)." };
@@ -37,7 +37,7 @@ internal static class Program
             Pairs = result.GetValue(pairs),
             Json = result.GetValue(json)?.FullName,
             Plot = result.GetValue(plot)?.FullName,
-            Scale = result.GetValue(scale),
+            Scale = result.GetValue(scale) ?? (result.GetValue(timed) ? 4 : 1),
             ListOnly = result.GetValue(list),
             LinuxOnly = result.GetValue(linuxOnly),
             Kernel = result.GetValue(kernel)?.FullName,
@@ -78,9 +78,9 @@ internal static class Program
         GuestKernel[] kernels = Kernels(settings, packages);
         var campaign = new Campaign(settings, kernels, jobs, program, packages.Busybox);
         foreach (GuestKernel kernel in kernels) Console.WriteLine($"{kernel.Name}: {campaign.CommandLine(kernel)}\n");
-        Report report = campaign.Run();
+        var report = new Report(settings, kernels, jobs, campaign.Run());
         report.WriteTable(Console.Out);
-        if (settings.Json is not null) report.WriteJson(settings.Json);
+        if (settings.Json is not null) report.WriteJson(settings.Json, packages.Versions, campaign.CommandLine);
         if (settings.Plot is not null) Chart.Write(settings.Plot, report);
         return report.Failures.Count == 0 ? 0 : 1;
     }
@@ -95,22 +95,3 @@ internal static class Program
         return [.. kernels];
     }
 }
-
-/// <summary>What the command line asked for.</summary>
-internal sealed record Settings
-{
-    public required bool IsTimed { get; init; }
-    public required string[] Filters { get; init; }
-    public required int Cpus { get; init; }
-    public required int Pairs { get; init; }
-    public required string? Json { get; init; }
-    public required string? Plot { get; init; }
-    public required double Scale { get; init; }
-    public required bool ListOnly { get; init; }
-    public required bool LinuxOnly { get; init; }
-    public required string? Kernel { get; init; }
-    public required TimeSpan Patience { get; init; }
-}
-
-/// <summary>A problem of the user's making, or of the machine's: one line, no stack trace.</summary>
-internal sealed class BenchmarkException(string message) : Exception(message);

@@ -32,7 +32,7 @@ internal sealed class Progress
         _known = File.Exists(_file) ? JsonSerializer.Deserialize<Dictionary<string, double>>(File.ReadAllText(_file)) ?? [] : [];
         _average = _known.Count == 0 ? 1 : _known.Values.Average();
         _count = rounds * kernels.Length * (jobs.Length + 1);
-        _left = rounds * kernels.Sum(kernel => Expected(kernel, Guest.BootJob) + jobs.Sum(job => Expected(kernel, job.Name)));
+        _left = rounds * kernels.Sum(kernel => Expected(kernel, Job.Boot) + jobs.Sum(job => Expected(kernel, job.Name)));
     }
 
     public void OnStart(GuestKernel kernel, int round)

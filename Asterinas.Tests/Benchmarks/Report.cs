@@ -22,13 +22,13 @@ internal sealed class Report
     private readonly GuestKernel[] _kernels;
     private readonly SortedDictionary<string, string> _failures = new(StringComparer.Ordinal);
 
-    public Report(Settings settings, GuestKernel[] kernels, Job[] jobs, List<Dictionary<KernelRole, Guest>> runs)
+    public Report(Settings settings, GuestKernel[] kernels, Job[] jobs, List<Dictionary<KernelRole, GuestResults>> runs)
     {
         _settings = settings;
         _kernels = kernels;
         // Boot is reported and has a bar of its own; it is not one of the operations whose mean is taken.
-        Rows = [MakeRow(new Job(Guest.BootJob, 1, false), false, runs), .. jobs.Select(job => MakeRow(job, settings.IsTimed || job.IsJudgedCounted, runs))];
-        foreach (Dictionary<KernelRole, Guest> run in runs)
+        Rows = [MakeRow(new Job(Job.Boot, 1, false), false, runs), .. jobs.Select(job => MakeRow(job, settings.IsTimed || job.IsJudgedCounted, runs))];
+        foreach (Dictionary<KernelRole, GuestResults> run in runs)
         {
             foreach (GuestKernel kernel in kernels)
             {
@@ -61,7 +61,7 @@ internal sealed class Report
             : "job".PadRight(width) + $"{"Linux",14}{"mitig. off",14}{"Asterinas",14}{"ratio",9}{"to off",9}");
         foreach (Row row in Rows)
         {
-            string name = row.IsJudged || row.Name == Guest.BootJob ? row.Name : row.Name + " *";
+            string name = row.IsJudged || row.Name == Job.Boot ? row.Name : row.Name + " *";
             string line = name.PadRight(width) + Number(row.LinuxNs);
             if (!_settings.IsTimed) line += Number(row.LinuxOffNs);
             line += Number(row.AsterinasNs) + RatioText(row.Ratio);
@@ -73,10 +73,10 @@ internal sealed class Report
         output.WriteLine(GeometricMean is null
             ? "geometric mean: none, because no job has run on both kernels"
             : string.Create(CultureInfo.InvariantCulture, $"geometric mean of {Rows.Count(row => row.IsJudged && row.Ratio is not null)} jobs: {GeometricMean:0.000}"));
-        foreach ((string job, string reason) in _failures) output.WriteLine($"FAILED {job}: {reason}");
+        foreach (IGrouping<string, string> jobs in _failures.GroupBy(failure => failure.Value, failure => failure.Key)) output.WriteLine($"FAILED {string.Join(", ", jobs)}\n{jobs.Key}\n");
     }
 
-    public void WriteJson(string file)
+    public void WriteJson(string file, string[] packages, Func<GuestKernel, string> commandLine)
     {
         using FileStream stream = File.Create(file);
         using var writer = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
@@ -87,10 +87,10 @@ internal sealed class Report
         writer.WriteNumber("pairs", _settings.IsTimed ? _settings.Pairs : 1);
         writer.WriteNumber("scale", _settings.Scale);
         writer.WriteStartArray("debianPackages");
-        foreach (string version in DebianPackages.Fetch().Versions) writer.WriteStringValue(version);
+        foreach (string version in packages) writer.WriteStringValue(version);
         writer.WriteEndArray();
         writer.WriteStartObject("commandLines");
-        foreach (GuestKernel kernel in _kernels) writer.WriteString(kernel.Name, Guest.CommandLine(_settings, kernel));
+        foreach (GuestKernel kernel in _kernels) writer.WriteString(kernel.Name, commandLine(kernel));
         writer.WriteEndObject();
         writer.WriteStartArray("jobs");
         foreach (Row row in Rows)
@@ -117,14 +117,16 @@ internal sealed class Report
         writer.WriteEndObject();
     }
 
-    private Row MakeRow(Job job, bool isJudged, List<Dictionary<KernelRole, Guest>> runs)
+    private Row MakeRow(Job job, bool isJudged, List<Dictionary<KernelRole, GuestResults>> runs)
     {
-        double[] Of(KernelRole role) => [.. runs.Where(run => run.TryGetValue(role, out Guest? guest) && guest.Results.ContainsKey(job.Name)).Select(run => run[role].Results[job.Name].Ns)];
-        Measurement[] all = [.. runs.SelectMany(run => run.Values).Where(guest => guest.Results.ContainsKey(job.Name)).Select(guest => guest.Results[job.Name])];
+        double? In(Dictionary<KernelRole, GuestResults> run, KernelRole role) =>
+            run.TryGetValue(role, out GuestResults? guest) && guest.Measurements.TryGetValue(job.Name, out Measurement found) ? found.Ns : null;
+        double[] Of(KernelRole role) => [.. runs.Select(run => In(run, role)).OfType<double>()];
+        Measurement[] all = [.. runs.SelectMany(run => run.Values).Where(guest => guest.Measurements.ContainsKey(job.Name)).Select(guest => guest.Measurements[job.Name])];
         string[] checks = [.. all.Select(measurement => measurement.Check).Distinct()];
         if (checks.Length > 1) _failures[$"all: {job.Name}"] = $"the work was not the same: checks {string.Join(", ", checks)}";
         double[] linux = Of(KernelRole.Linux), off = Of(KernelRole.LinuxWithoutMitigations), asterinas = Of(KernelRole.Asterinas);
-        double[] ratios = checks.Length > 1 ? [] : [.. linux.Zip(asterinas, (theirs, ours) => theirs / ours)];
+        double[] ratios = checks.Length > 1 ? [] : [.. runs.Select(run => In(run, KernelRole.Linux) / In(run, KernelRole.Asterinas)).OfType<double>()];
         return new Row(job.Name, all.Length == 0 ? 0 : all[0].Iterations, isJudged, Median(linux), Median(off), Median(asterinas), Median(ratios), ratios.DefaultIfEmpty().Min(), ratios.DefaultIfEmpty().Max());
     }
 
