@@ -311,6 +311,6 @@ static uint64_t many_to_many(long n, bool threads)
     return sum;
 }
 
-JOB(hackbench_processes, 100) { return many_to_many(n, false); }
+JOB(hackbench_processes, 200) { return many_to_many(n, false); }
 
-JOB(hackbench_threads, 100) { return many_to_many(n, true); }
+JOB(hackbench_threads, 200) { return many_to_many(n, true); }

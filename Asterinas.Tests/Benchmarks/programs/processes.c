@@ -3,7 +3,7 @@
 
 #include <pthread.h>
 
-JOB(fork_exit, 200)
+JOB(fork_exit, 500)
 {
     start();
     for (long i = 0; i < n; i++)
@@ -19,7 +19,7 @@ JOB(fork_exit, 200)
 static char *true_arguments[] = {"bench", "true", NULL};
 static char *no_environment[] = {NULL};
 
-JOB(fork_exec, 100)
+JOB(fork_exec, 200)
 {
     start();
     for (long i = 0; i < n; i++)
@@ -36,7 +36,7 @@ JOB(fork_exec, 100)
     return n;
 }
 
-JOB(vfork_exec, 100)
+JOB(vfork_exec, 200)
 {
     start();
     for (long i = 0; i < n; i++)
@@ -54,7 +54,7 @@ JOB(vfork_exec, 100)
 }
 
 // A shell that runs one program.
-JOB(fork_sh, 30)
+JOB(fork_sh, 60)
 {
     char command[4200];
     snprintf(command, sizeof command, "%s true; exit 5", self);
@@ -76,7 +76,7 @@ JOB(fork_sh, 30)
 
 static void *thread_body(void *argument) { return (char *)argument + 1; }
 
-JOB(thread_create_join, 1000)
+JOB(thread_create_join, 3000)
 {
     long sum = 0;
     start();
