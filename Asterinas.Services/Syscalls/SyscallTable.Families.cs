@@ -18,6 +18,7 @@ internal sealed partial class SyscallTable
         IdentitySyscalls.Register();
         KernelLogSyscalls.Register();
         LimitSyscalls.Register();
+        MemoryFileSyscalls.Register();
         MemorySyscalls.Register();
         MessageSyscalls.Register();
         MountSyscalls.Register();
@@ -41,6 +42,7 @@ internal sealed partial class SyscallTable
         SystemSyscalls.Register();
         TimeSyscalls.Register();
         TimerSyscalls.Register();
+        TransferSyscalls.Register();
         WaitSyscalls.Register();
     }
 }
