@@ -203,7 +203,7 @@ internal sealed class Epoll : OpenFile
 
     // ---- readiness
 
-    /// <summary>Something came for an item. May be called with the pollee's lock of its file held.</summary>
+    /// <summary>Something came for an item. Whether somebody woke for it. May be called with the pollee's lock of its file held.</summary>
     internal bool MakeReady(EpollItem item)
     {
         using (SpinLock.Guard guard = _lock.Lock())
@@ -211,8 +211,8 @@ internal sealed class Epoll : OpenFile
             if (item.IsGone || item.Mask == PollEvents.None) return false;
             if (!item.IsReady) AppendReady(item);
         }
-        _pollee.NotifyOne(PollEvents.In | PollEvents.ReadNormal);
-        return true;
+        // An exclusive event that reached nobody who waits is not used up: the next instance is told too.
+        return _pollee.NotifyOne(PollEvents.In | PollEvents.ReadNormal);
     }
 
     public override PollEvents Poll(PollObserver? observer)

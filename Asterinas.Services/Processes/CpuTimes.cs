@@ -1,3 +1,4 @@
+using Asterinas.Ostd.User;
 using Asterinas.Services.Scheduling;
 
 namespace Asterinas.Services.Processes;
@@ -97,7 +98,6 @@ internal sealed partial class Process
 internal sealed partial class Thread
 {
     private uint _userTicks, _systemTicks;
-    private ulong _lastInstruction;
     private long _minorFaults;
 
     public CpuTimes Times
@@ -126,11 +126,10 @@ internal sealed partial class Thread
         }
     }
 
-    // An interrupt. When the thread never got to execute an instruction since the last way out of the kernel, it came in the kernel.
+    // An interrupt. When the thread stands right behind a SYSCALL instruction, which leaves its address in RCX, it has not got on since: the interrupt came in the kernel.
     private void OnKernelEvent()
     {
-        if (Context.InstructionPointer == _lastInstruction) _systemTicks++; else _userTicks++;
-        _lastInstruction = Context.InstructionPointer;
+        if (Context.InstructionPointer == Context[Register.Rcx]) _systemTicks++; else _userTicks++;
         Process.CheckCpuLimit();
         Task.YieldIfNeeded();
     }

@@ -106,7 +106,6 @@ internal sealed partial class Thread
             {
                 case ReturnReason.UserSyscall:
                     SyscallTable.Dispatch(this);
-                    _lastInstruction = Context.InstructionPointer;
                     // ERESTARTSYS to ERESTART_RESTARTBLOCK: what becomes of the call is decided with the signal that interrupted it.
                     if ((ulong)(Context.SyscallResult + (long)Errno.ERESTART_RESTARTBLOCK) <= Errno.ERESTART_RESTARTBLOCK - Errno.ERESTARTSYS) OnInterruptedCall();
                     break;

@@ -112,7 +112,8 @@ internal static class TimeSyscalls
         Errno error = ClockSource.Find(id, thread, out ClockSource clock);
         if (error != Errno.None) return -(long)error;
         if (id is ClockSource.MonotonicRawId or ClockSource.RealTimeCoarseId or ClockSource.MonotonicCoarseId) return -(long)Errno.EOPNOTSUPP;
-        if (clock.Kind == ClockKind.ThreadCpu && (id == ClockSource.ThreadCpuId || ReferenceEquals(clock.Owner, thread))) return -(long)Errno.EINVAL;
+        if (id == ClockSource.ThreadCpuId) return -(long)Errno.EOPNOTSUPP;
+        if (clock.Kind == ClockKind.ThreadCpu && ReferenceEquals(clock.Owner, thread)) return -(long)Errno.EINVAL;
         if (id is ClockSource.RealTimeAlarmId or ClockSource.BootTimeAlarmId && !thread.Credentials.Has(Capability.WakeAlarm)) return -(long)Errno.EPERM;
         error = UserTime.ReadTimespec(thread.Memory, a.Address(2), out long nanoseconds);
         if (error != Errno.None) return -(long)error;

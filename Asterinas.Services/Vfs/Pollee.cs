@@ -47,18 +47,22 @@ internal sealed class Pollee
         }
     }
 
-    /// <summary>As <see cref="Notify"/>, but wakes only the one blocked caller that has waited longest: for events that one of them uses up.</summary>
-    public void NotifyOne(PollEvents events)
+    /// <summary>
+    /// As <see cref="Notify"/>, but wakes only the one blocked caller that has waited longest: for events that one of them uses up. Whether there was such a caller.
+    /// </summary>
+    public bool NotifyOne(PollEvents events)
     {
-        if (!_waiters.IsEmpty) _waiters.WakeOne();
-        if (System.Threading.Volatile.Read(ref _first) is null) return;
+        bool hasWoken = !_waiters.IsEmpty && _waiters.WakeOne(), isTaken = false;
+        if (System.Threading.Volatile.Read(ref _first) is null) return hasWoken;
         using SpinLock.Guard guard = _lock.Lock();
-        bool isTaken = false;
         for (PollObserver? at = _first; at is not null; at = at.Next)
         {
             if (at.IsExclusive && isTaken) continue;
-            if (at.OnEvents(events) && at.IsExclusive) isTaken = true;
+            if (!at.OnEvents(events)) continue;
+            hasWoken = true;
+            if (at.IsExclusive) isTaken = true;
         }
+        return hasWoken;
     }
 
     /// <summary>Wakes the one blocked caller that has waited longest; observers learn nothing new.</summary>
