@@ -85,10 +85,9 @@ CASE(sequence_is_aborted_by_a_signal)
     OK(sigaction(SIGALRM, &action, NULL));
     OK(setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 50000}}, NULL));
     int aborted = 0;
-    __asm__ volatile("jmp 3f\n\t"
-                     ".balign 32\n"
-                     "5:\t.long 0, 0\n\t.quad 1f, 2f - 1f, 4f\n"        // the descriptor: version, flags, start, length, abort
-                     "3:\tlea 5b(%%rip), %%rax\n\tmov %%rax, %1\n"
+    // The descriptor (version, flags, start, length, abort) lies in data: in code it could not be relocated.
+    __asm__ volatile(".pushsection .data\n\t.balign 32\n5:\t.long 0, 0\n\t.quad 1f, 2f - 1f, 4f\n\t.popsection\n\t"
+                     "lea 5b(%%rip), %%rax\n\tmov %%rax, %1\n"
                      "1:\tpause\n\tjmp 1b\n"
                      "2:\tjmp 6f\n\t"
                      ".byte 0x0f, 0xb9, 0x3d\n\t.long 0x53053053\n"     // the signature before the abort handler, as an instruction
@@ -108,7 +107,7 @@ CASE(abort_without_the_signature_kills)
         struct sigaction action = {.sa_handler = nothing};
         OK(sigaction(SIGALRM, &action, NULL));
         OK(setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 50000}}, NULL));
-        __asm__ volatile("jmp 3f\n\t.balign 32\n5:\t.long 0, 0\n\t.quad 1f, 2f - 1f, 4f\n3:\tlea 5b(%%rip), %%rax\n\tmov %%rax, %0\n1:\tpause\n\tjmp 1b\n2:\tnop\n\t.long 0x12345678\n4:\tnop"
+        __asm__ volatile(".pushsection .data\n\t.balign 32\n5:\t.long 0, 0\n\t.quad 1f, 2f - 1f, 4f\n\t.popsection\n\tlea 5b(%%rip), %%rax\n\tmov %%rax, %0\n1:\tpause\n\tjmp 1b\n2:\tnop\n\t.long 0x12345678\n4:\tnop"
                          : "=m"(own.rseq_cs)
                          :
                          : "rax", "memory", "cc");
