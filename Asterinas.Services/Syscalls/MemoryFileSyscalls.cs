@@ -34,7 +34,10 @@ internal static class MemoryFileSyscalls
         TmpRegular inode = made.Value;
         if ((flags & NoExecuteSeal) != 0) inode.Seals = FileSeals.Execute;
         else if ((flags & AllowSealing) != 0) inode.Seals = FileSeals.None;
-        byte[] name = [.. "memfd:"u8, .. buffer[..length.Value]];
+        ReadOnlySpan<byte> prefix = "memfd:"u8;
+        var name = new byte[prefix.Length + length.Value];
+        prefix.CopyTo(name);
+        buffer[..length.Value].CopyTo(name.AsSpan(prefix.Length));
         var dentry = new Dentry(null, name, inode) { IsUnlinked = true };
         Result<OpenFile> opened = inode.Open(new VfsPath(null, dentry), OpenFlags.ReadWrite | OpenFlags.LargeFile, thread);
         if (!opened.IsOk) return -(long)opened.Error;

@@ -373,7 +373,7 @@ static void *signals_itself(void *unused)
 static void *changes_handlers(void *unused)
 {
     (void)unused;
-    static char stack[65536];
+    static _Thread_local char stack[65536];         // handlers of two threads on one stack would overwrite each other
     while (go_on())
     {
         struct sigaction action = {.sa_handler = ignores, .sa_flags = SA_RESTART | (now_ns() % 2 ? SA_ONSTACK : 0)};
