@@ -180,6 +180,7 @@ public static partial class Scheduler
                 if (TryClaim(next))
                 {
                     cpu.Running = next;
+                    Volatile.Write(ref next.Cpu, cpu.Number);
                     return next;
                 }
                 lie = $"PickNext chose '{next.Name}', which is {next.State}";

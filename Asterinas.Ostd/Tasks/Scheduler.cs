@@ -56,6 +56,7 @@ public static partial class Scheduler
     {
         public readonly int Number = number;
         public Task Idle = null!;
+        public Task? Current;               // who has the CPU; null for the idle task. One that leaves without a word is still here when the idle task looks
         public Task? Running;               // what the policy's run queue believes to run here; a change of the policy clears it
         public bool NeedsReschedule;
         public bool InSafePoint;
@@ -88,7 +89,7 @@ public static partial class Scheduler
         s_policy.Enqueue(boot, EnqueueReason.Spawn);
         s_policy.GetLocalRunQueue(cpu.Number).PickNext();
         boot.StateValue = (int)TaskState.Running;
-        cpu.Running = boot;
+        cpu.Running = cpu.Current = boot;
         foreach (CpuState other in s_cpus)
         {
             if (other != cpu) Machine.CpuStart(other.Number, other.Idle.Thread);
@@ -123,7 +124,7 @@ public static partial class Scheduler
     /// <summary>The task's affinity is another one: the CPU that runs it looks at it soon, at once when it is the caller.</summary>
     internal static void AffinityChanged(Task task)
     {
-        RequestReschedule(Machine.ThreadOnCpu(task.Thread));
+        RequestReschedule(Volatile.Read(ref task.Cpu));
         Task current = Task.Current;
         if (ReferenceEquals(task, current) && current.AtomicDepth == 0 && !MayRunOn(task, Machine.CpuId())) YieldIfNeeded();
     }
@@ -168,6 +169,7 @@ public static partial class Scheduler
     {
         CpuState cpu = Cpu();
         Depart(cpu, ended, UpdateReason.Exit);
+        cpu.Current = null;
         cpu.Switches++;
     }
 
@@ -264,6 +266,7 @@ public static partial class Scheduler
         ArmSlice(cpu, next);
         if (ReferenceEquals(next, current)) return;
         cpu.Switches++;
+        cpu.Current = next;
         Interlocked.Increment(ref cpu.QuiescentStates);
         Machine.ThreadSwitch(next?.Thread ?? cpu.Idle.Thread);
     }
@@ -285,15 +288,19 @@ public static partial class Scheduler
             if (thread == cpu.Idle.Thread) continue;
             nint tag = Machine.GetThreadTag(thread);
             Task task = tag != 0 && GCHandle.FromIntPtr(tag).Target is Task known ? known : Task.AdoptThread(thread);
-            if (ReferenceEquals(task, cpu.Running)) BlockedUnderRuntime(cpu, task);     // idle has not looked yet
+            if (ReferenceEquals(task, cpu.Current)) BlockedUnderRuntime(cpu);     // idle has not looked yet
             MakeRunnable(task, Task.BlockedBelow, EnqueueReason.Wake);
         }
     }
 
-    private static void BlockedUnderRuntime(CpuState cpu, Task task)
+    /// <summary>The task that has the CPU blocked under the runtime: it left without a word. Whether the policy knew it or not, it is queued when it comes back.</summary>
+    private static void BlockedUnderRuntime(CpuState cpu)
     {
-        Depart(cpu, task, UpdateReason.Wait);
-        Volatile.Write(ref task.StateValue, Task.BlockedBelow);
+        Task left = cpu.Current!;
+        cpu.Current = null;
+        Depart(cpu, left, UpdateReason.Wait);
+        if (Interlocked.CompareExchange(ref left.StateValue, Task.BlockedBelow, (int)TaskState.Running) == (int)TaskState.Running) return;
+        throw new InvalidOperationException($"task '{left.Name}' blocked under the runtime while it was {left.State}: a wait's condition must not block");
     }
 
     private static bool MayRunOn(Task task, int cpu) => task.Affinity is not { } allowed || allowed.Contains(cpu);
@@ -307,8 +314,7 @@ public static partial class Scheduler
         CpuState cpu = Cpu();
         while (true)
         {
-            // The task that was current blocked under the runtime: it left without a word to the policy.
-            if (cpu.Running is { } left) BlockedUnderRuntime(cpu, left);
+            if (cpu.Current is not null) BlockedUnderRuntime(cpu);
             RunSafePoint();
             DrainReady(cpu);
             cpu.NeedsReschedule = false;
@@ -320,6 +326,7 @@ public static partial class Scheduler
                 continue;
             }
             cpu.Switches++;
+            cpu.Current = next;
             ArmSlice(cpu, next);
             Machine.ThreadSwitch(next.Thread);
         }

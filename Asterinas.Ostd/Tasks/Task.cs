@@ -75,6 +75,9 @@ public sealed unsafe class Task
         }
     }
 
+    /// <summary>The CPU that it runs on or ran on last.</summary>
+    internal int Cpu;
+
     /// <summary>What the watchdog sees of the policy's call that this task is in.</summary>
     internal PolicyWatch.Mark* PolicyMark;
     internal int StateValue = BlockedBelow;
@@ -215,10 +218,11 @@ public sealed unsafe class Task
 
     private void Signal(int bits)
     {
+        // Whoever picks it writes Cpu, passes a fence and looks for signals before user mode: it sees this one, or is seen here.
         Interlocked.Or(ref PendingSignals, bits);
         Waiter.OnSignal();
         // One that is in user mode on another CPU comes back to look.
-        if (State == TaskState.Running && !ReferenceEquals(this, Current)) Scheduler.RequestReschedule(Machine.ThreadOnCpu(Thread));
+        if (State == TaskState.Running && !ReferenceEquals(this, Current)) Scheduler.RequestReschedule(Volatile.Read(ref Cpu));
     }
 
     /// <summary>The task of a thread that the runtime started. Such threads live as long as the kernel.</summary>

@@ -52,19 +52,13 @@ internal static class SchedulingTests
         public void Stop()
         {
             Volatile.Write(ref _stop, 1);
-            int cpu = Attributes.Statistics.Cpu;
-            if (cpu >= 0) Scheduler.RequestReschedule(cpu);
+            Task.Interrupt();
         }
 
         public static void End(params ReadOnlySpan<Busy> all)
         {
-            foreach (Busy busy in all)
-            {
-                // The CPU that it is on may change between the look and the interrupt: ask until it has ended.
-                do busy.Stop();
-                while (busy.Task.Join(10 * Millisecond) == WaitResult.TimedOut);
-                SmpTests.Join(busy.Task);
-            }
+            foreach (Busy busy in all) busy.Stop();
+            foreach (Busy busy in all) SmpTests.Join(busy.Task);
         }
     }
 

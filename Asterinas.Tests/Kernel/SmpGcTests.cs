@@ -108,7 +108,7 @@ internal static class SmpGcTests
                     lock (queue)
                     {
                         handovers++;
-                        if (handovers % 16 == 0) Task.Sleep(20000);
+                        if (handovers % 16 == 0) Task.Yield();
                     }
                     Task.YieldIfNeeded();
                 }
@@ -167,6 +167,7 @@ internal static class SmpGcTests
         }
         Volatile.Write(ref s_stop, 1);
         queue.WakeAll();
+        foreach (Task task in tasks) task.Interrupt();
         SmpTests.Join([.. tasks]);
         long stops = Math.Min(RuntimeStatistics.SuspensionCount - firstStop, 1024), last = RuntimeStatistics.SuspensionCount;
         var stopTimes = new ulong[stops];

@@ -166,6 +166,7 @@ internal static class SmpTests
         }
         Volatile.Write(ref stop, 1);
         program.Write64(UserProgram.Data, published = Rounds + 1);
+        foreach (Task reader in readers) reader.Interrupt();
         Join(readers);
     }
 

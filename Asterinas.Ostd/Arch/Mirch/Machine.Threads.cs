@@ -83,13 +83,6 @@ internal static unsafe partial class Machine
     {
     }
 
-    /// <summary>The CPU that a thread is on, or -1.</summary>
-    public static int ThreadOnCpu(nint thread)
-    {
-        SimulatedThread known = Find(thread);
-        return Volatile.Read(ref known.IsOnCpu) != 0 ? known.Cpu.Number : -1;
-    }
-
     public static nint ThreadIdle() => Self().Cpu.Idle;
 
     public static void ThreadSetIdle(nint thread) => Self().Cpu.Idle = thread;

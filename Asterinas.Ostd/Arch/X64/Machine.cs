@@ -53,8 +53,6 @@ internal static unsafe class Machine
     [DllImport(Library, EntryPoint = "ostd_thread_create")] public static extern nint ThreadCreate(delegate* unmanaged<nint, void> entry, nint argument, nuint stackBytes);
     [DllImport(Library, EntryPoint = "ostd_thread_current"), SuppressGCTransition] public static extern nint ThreadCurrent();
     [DllImport(Library, EntryPoint = "ostd_thread_switch")] public static extern void ThreadSwitch(nint next);
-    /// <summary>The CPU that a thread is on, or -1.</summary>
-    [DllImport(Library, EntryPoint = "ostd_thread_on_cpu"), SuppressGCTransition] public static extern int ThreadOnCpu(nint thread);
     [DllImport(Library, EntryPoint = "ostd_thread_idle"), SuppressGCTransition] public static extern nint ThreadIdle();
     [DllImport(Library, EntryPoint = "ostd_thread_set_idle"), SuppressGCTransition] public static extern void ThreadSetIdle(nint thread);
     [DllImport(Library, EntryPoint = "ostd_thread_take_ready"), SuppressGCTransition] public static extern nint ThreadTakeReady();

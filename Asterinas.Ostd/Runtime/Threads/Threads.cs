@@ -153,10 +153,6 @@ internal static unsafe partial class Threads
     [RuntimeExport("ostd_thread_count")]
     private static int Count() => Volatile.Read(ref s_state.Live);
 
-    /// <summary>The CPU that a thread is on, or -1: out of date at once.</summary>
-    [RuntimeExport("ostd_thread_on_cpu")]
-    private static int OnCpu(nint thread) => Volatile.Read(ref ((Thread*)thread)->OnCpu) - 1;
-
     /// <summary>Switches to a thread that no other CPU will switch to. Returns when somebody switches back.</summary>
     [RuntimeExport("ostd_thread_switch")]
     private static void SwitchForManaged(nint next) => SwitchTo((Thread*)next);
