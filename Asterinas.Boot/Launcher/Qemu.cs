@@ -63,19 +63,25 @@ internal sealed class Qemu(BootOptions options)
         start.ArgumentList.Add("KILL");
         start.ArgumentList.Add(Program);
         foreach (string argument in arguments) start.ArgumentList.Add(argument);
+        bool isMarked = NeedsMark(interactive);
+        start.RedirectStandardOutput = isMarked;
         if (options.Gdb) Say($"waiting for gdb: gdb {kernel}.debug -ex 'target remote :1234'");
 
         using var signals = new SignalGuard(interactive);
         using Process qemu = Process.Start(start) ?? throw new LauncherException("QEMU did not start");
         signals.Child = qemu;
+        var output = new MarkedOutput(qemu);
+        if (isMarked) output.Start();
         bool ended = options.Timeout == TimeSpan.Zero ? Wait(qemu) : qemu.WaitForExit(options.Timeout);
         if (!ended)
         {
             qemu.Kill();
             qemu.WaitForExit();
             Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"asterinas: time is up after {options.Timeout.TotalSeconds} s: QEMU ended"));
+            output.Finish();
             return StatusTimeout;
         }
+        output.Finish();
         return Status(statusFile, qemu.ExitCode);
     }
 
@@ -89,7 +95,7 @@ internal sealed class Qemu(BootOptions options)
     {
         string accelerator = options.Accelerator ?? (KvmWorks() ? "kvm" : "tcg");
         string commandLine = options.Quiet ? (options.CommandLine + " quiet").Trim() : options.CommandLine;
-        if (options.Exec is not null) commandLine = ExecOptions(options.Exec, interactive) + " " + commandLine;
+        if (options.Exec is not null) commandLine = ExecOptions(options.Exec, interactive) + (NeedsMark(interactive) ? " asterinas.mark " : " ") + commandLine;
         var arguments = new List<string>
         {
             "-machine", "q35", "-accel", accelerator == "tcg" ? "tcg,thread=multi" : accelerator,
@@ -130,6 +136,9 @@ internal sealed class Qemu(BootOptions options)
     // carriage returns. What the user appends comes later, and counts.
     private static string ExecOptions(string command, bool interactive) =>
         $"loglevel=1 asterinas.exec={Convert.ToBase64String(Encoding.UTF8.GetBytes(command))}{(interactive ? "" : " asterinas.raw")}";
+
+    // UEFI firmware and its boot loader write to the serial console as well: the kernel marks where the command's output begins.
+    private bool NeedsMark(bool interactive) => options.Exec is not null && options.Uefi && !interactive;
 
     private void MakeIso(string kernel, string iso, string commandLine)
     {
