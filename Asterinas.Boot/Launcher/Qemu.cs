@@ -17,6 +17,8 @@ internal sealed class Qemu(BootOptions options)
 {
     private const int StatusTimeout = 124;
     private const int StatusNoReport = 125;
+    private const int StatusInterrupted = 130;
+    private const int StatusTerminated = 143;
     // The kernel's command line has 4,095 bytes, and the command is in base64.
     private const int MostCommandBytes = 2048;
     private const string Program = "/usr/bin/qemu-system-x86_64";
@@ -82,6 +84,7 @@ internal sealed class Qemu(BootOptions options)
             return StatusTimeout;
         }
         output.Finish();
+        if (signals.Status != 0) return signals.Status;
         return Status(statusFile, qemu.ExitCode);
     }
 
@@ -247,14 +250,17 @@ internal sealed class Qemu(BootOptions options)
             _interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, context =>
             {
                 context.Cancel = true;
-                if (!interactive) End();
+                if (!interactive) End(StatusInterrupted);
             });
             _terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context =>
             {
                 context.Cancel = true;
-                End();
+                End(StatusTerminated);
             });
         }
+
+        /// <summary>128 and the number of the signal that ended the machine; 0 for none.</summary>
+        public int Status { get; private set; }
 
         public Process? Child { get; set; }
 
@@ -264,8 +270,9 @@ internal sealed class Qemu(BootOptions options)
             _terminate.Dispose();
         }
 
-        private void End()
+        private void End(int status)
         {
+            Status = status;
             try
             {
                 Child?.Kill();
