@@ -37,6 +37,8 @@ internal sealed class KernelCommandLine
     public byte[]? Command { get; private set; }
     /// <summary>asterinas.raw: the console neither echoes nor changes line ends.</summary>
     public bool IsConsoleRaw { get; private set; }
+    /// <summary>asterinas.mark: the console says where the command's output begins, with two bytes 0x1E.</summary>
+    public bool MarksOutput { get; private set; }
     /// <summary>hostname=.</summary>
     public string HostName { get; private set; } = "(none)";
     /// <summary>Arguments for the first program, without its name.</summary>
@@ -80,6 +82,9 @@ internal sealed class KernelCommandLine
                 return;
             case "asterinas.raw":
                 IsConsoleRaw = true;
+                return;
+            case "asterinas.mark":
+                MarksOutput = true;
                 return;
             case "asterinas.exec":
                 Command = Decode(value);

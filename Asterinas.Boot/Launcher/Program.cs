@@ -13,7 +13,7 @@ internal static class Program
     {
         var iso = new Option<bool>("--iso") { Description = "Boot the ISO (GRUB, Multiboot2) instead of the kernel directly (PVH)." };
         var uefi = new Option<bool>("--uefi") { Description = "Boot the ISO under UEFI firmware (OVMF); implies --iso." };
-        var smp = new Option<int>("--smp") { Description = "Number of CPUs (1 to 64)..", DefaultValueFactory = _ => 1 };
+        var smp = new Option<int>("--smp") { Description = "Number of CPUs (1 to 64).", DefaultValueFactory = _ => 1 };
         var memory = new Option<string>("--memory") { Description = "Memory, as QEMU takes it: 512M, 2G.", DefaultValueFactory = _ => "512M" };
         var append = new Option<string>("--append") { Description = "Kernel command line.", DefaultValueFactory = _ => "" };
         var initramfs = new Option<FileInfo?>("--initramfs") { Description = "File that the kernel gets as its initial RAM file system. Default for Asterinas: busybox, made by the build." };

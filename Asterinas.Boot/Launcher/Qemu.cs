@@ -17,6 +17,8 @@ internal sealed class Qemu(BootOptions options)
 {
     private const int StatusTimeout = 124;
     private const int StatusNoReport = 125;
+    private const int StatusInterrupted = 130;
+    private const int StatusTerminated = 143;
     // The kernel's command line has 4,095 bytes, and the command is in base64.
     private const int MostCommandBytes = 2048;
     private const string Program = "/usr/bin/qemu-system-x86_64";
@@ -63,19 +65,26 @@ internal sealed class Qemu(BootOptions options)
         start.ArgumentList.Add("KILL");
         start.ArgumentList.Add(Program);
         foreach (string argument in arguments) start.ArgumentList.Add(argument);
+        bool isMarked = NeedsMark(interactive);
+        start.RedirectStandardOutput = isMarked;
         if (options.Gdb) Say($"waiting for gdb: gdb {kernel}.debug -ex 'target remote :1234'");
 
         using var signals = new SignalGuard(interactive);
         using Process qemu = Process.Start(start) ?? throw new LauncherException("QEMU did not start");
         signals.Child = qemu;
+        var output = new MarkedOutput(qemu);
+        if (isMarked) output.Start();
         bool ended = options.Timeout == TimeSpan.Zero ? Wait(qemu) : qemu.WaitForExit(options.Timeout);
         if (!ended)
         {
             qemu.Kill();
             qemu.WaitForExit();
             Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"asterinas: time is up after {options.Timeout.TotalSeconds} s: QEMU ended"));
+            output.Finish();
             return StatusTimeout;
         }
+        output.Finish();
+        if (signals.Status != 0) return signals.Status;
         return Status(statusFile, qemu.ExitCode);
     }
 
@@ -89,7 +98,7 @@ internal sealed class Qemu(BootOptions options)
     {
         string accelerator = options.Accelerator ?? (KvmWorks() ? "kvm" : "tcg");
         string commandLine = options.Quiet ? (options.CommandLine + " quiet").Trim() : options.CommandLine;
-        if (options.Exec is not null) commandLine = ExecOptions(options.Exec, interactive) + " " + commandLine;
+        if (options.Exec is not null) commandLine = ExecOptions(options.Exec, interactive) + (NeedsMark(interactive) ? " asterinas.mark " : " ") + commandLine;
         var arguments = new List<string>
         {
             "-machine", "q35", "-accel", accelerator == "tcg" ? "tcg,thread=multi" : accelerator,
@@ -130,6 +139,9 @@ internal sealed class Qemu(BootOptions options)
     // carriage returns. What the user appends comes later, and counts.
     private static string ExecOptions(string command, bool interactive) =>
         $"loglevel=1 asterinas.exec={Convert.ToBase64String(Encoding.UTF8.GetBytes(command))}{(interactive ? "" : " asterinas.raw")}";
+
+    // UEFI firmware and its boot loader write to the serial console as well: the kernel marks where the command's output begins.
+    private bool NeedsMark(bool interactive) => options.Exec is not null && options.Uefi && !interactive;
 
     private void MakeIso(string kernel, string iso, string commandLine)
     {
@@ -238,14 +250,17 @@ internal sealed class Qemu(BootOptions options)
             _interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, context =>
             {
                 context.Cancel = true;
-                if (!interactive) End();
+                if (!interactive) End(StatusInterrupted);
             });
             _terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context =>
             {
                 context.Cancel = true;
-                End();
+                End(StatusTerminated);
             });
         }
+
+        /// <summary>128 and the number of the signal that ended the machine; 0 for none.</summary>
+        public int Status { get; private set; }
 
         public Process? Child { get; set; }
 
@@ -255,8 +270,9 @@ internal sealed class Qemu(BootOptions options)
             _terminate.Dispose();
         }
 
-        private void End()
+        private void End(int status)
         {
+            Status = status;
             try
             {
                 Child?.Kill();

@@ -1,4 +1,5 @@
 using System;
+using System.Runtime.CompilerServices;
 using Asterinas.Ostd.Arch;
 
 namespace Asterinas.Ostd.Diagnostics;
@@ -43,5 +44,14 @@ public static class RuntimeStatistics
     {
         if (hertz is < 0 or > 100000) throw new ArgumentOutOfRangeException(nameof(hertz));
         Machine.TimerStorm(hertz == 0 ? 0 : 1000000000UL / (ulong)hertz);
+    }
+
+    /// <summary>Where an object lies at this moment; the collector may move it at any time. A number without any right, for tests of the collector.</summary>
+    /// <param name="value">The object.</param>
+    public static ulong AddressOf(object value)
+    {
+        ArgumentNullException.ThrowIfNull(value);
+        // The reference is read as a number and never used as one again.
+        return Unsafe.As<object, ulong>(ref value);
     }
 }

@@ -17,6 +17,7 @@ internal static class CommandRunner
     public static void Run(Thread init, byte[] command, KernelCommandLine options)
     {
         KernelSetup.PrepareForCommand(init, options);
+        if (options.MarksOutput) KernelConsole.Write("\u001e\u001e");
         Process? child = null;
         var request = new CloneRequest { ExitSignal = (int)Signals.Signal.SIGCHLD };
         Result<int> made = Clone.RunKernel(init, request, thread => Begin(thread, command, options), out child);

@@ -153,6 +153,13 @@ public sealed class EndingTests
     }
 
     [Test]
+    public void Exec_prints_nothing_of_the_firmware()
+    {
+        LauncherResult result = Launcher.Run("--uefi", "--accel", "tcg", "--timeout", "300", "--exec", "echo only this; exit 3");
+        Assert.That((result.Output, result.Status), Is.EqualTo(("only this\n", 3)), result.Errors);
+    }
+
+    [Test]
     public void Exec_tells_the_signal_that_ended_the_command()
     {
         LauncherResult result = Launcher.Run("--accel", "tcg", "--timeout", "60", "--exec", "kill -9 $$");
