@@ -38,6 +38,8 @@ internal sealed class ConsoleTty : Tty
         Discipline.SetTermios(Discipline.Termios with { Output = 0, Local = LocalModes.Canonical });
     }
 
+    protected override bool HasModemLines => true;
+
     protected override int SendRoom => MostAtOnce;
 
     protected override void Send(ReadOnlySpan<byte> bytes) => KernelConsole.Write(bytes);

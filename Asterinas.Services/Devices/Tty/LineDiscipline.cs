@@ -17,7 +17,7 @@ namespace Asterinas.Services.Devices.Tty;
 /// </summary>
 internal sealed partial class LineDiscipline
 {
-    /// <summary>Bytes of the input buffer; one less can be in use (man 3 termios, "Canonical and noncanonical mode").</summary>
+    /// <summary>Bytes of the input buffer; the last one is kept for the end of a line (man 3 termios, "Canonical and noncanonical mode").</summary>
     public const int Capacity = 4096;
     private const int Most = Capacity - 1;
     private const uint Mask = Capacity - 1;
@@ -104,7 +104,10 @@ internal sealed partial class LineDiscipline
             if (Buffered >= Most)
             {
                 // A line longer than the buffer must still be able to end: its last byte makes room.
-                if (Termios.IsCanonical && _canonHead == _tail) _head--;
+                if (Termios.IsCanonical && _canonHead == _tail)
+                {
+                    if (Buffered == Capacity || !EndsLine(bytes[i])) _head--;
+                }
                 else if (!IsTakenAnyway(bytes[i])) return i;
             }
             ReceiveOne(bytes[i]);
@@ -113,6 +116,9 @@ internal sealed partial class LineDiscipline
     }
 
     // ---- input
+
+    private bool EndsLine(byte value) =>
+        value == '\n' || (value == '\r' && Termios.Has(InputModes.ReturnToNewLine)) || Is(value, ControlCharacter.EndOfFile) || Is(value, ControlCharacter.EndOfLine);
 
     // Characters that need no room.
     private bool IsTakenAnyway(byte value) =>

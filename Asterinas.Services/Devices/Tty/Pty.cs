@@ -44,6 +44,8 @@ internal sealed class Pty : Tty
         set => Volatile.Write(ref _isLocked, value ? 1 : 0);
     }
 
+    protected override bool IsCutWithLeader => false;
+
     // ---- the slave's side
 
     protected override int SendRoom => _toMaster.Room;

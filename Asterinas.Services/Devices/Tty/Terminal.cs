@@ -60,8 +60,23 @@ internal abstract class Terminal
         Detach();
     }
 
-    /// <summary>The leader of a session has ended: its terminal is cut off. Called without locks.</summary>
-    public static void OnLeaderExit(Session session) => Volatile.Read(ref session.Terminal)?.HangUp();
+    /// <summary>Whether the end of the session's leader cuts the line: not that of a pseudo-terminal, which others may use on.</summary>
+    protected virtual bool IsCutWithLeader => true;
+
+    /// <summary>The leader of a session has ended: its terminal is cut off, or at least leaves the session. Called without locks.</summary>
+    public static void OnLeaderExit(Session session)
+    {
+        if (Volatile.Read(ref session.Terminal) is not { } terminal) return;
+        if (terminal.IsCutWithLeader)
+        {
+            terminal.HangUp();
+            return;
+        }
+        using SpinLock.Guard guard = ProcessTree.Lock.Lock();
+        if (!ReferenceEquals(terminal.Session, session)) return;
+        Send(terminal.Foreground, Signal.SIGHUP);
+        terminal.Detach();
+    }
 
     /// <summary>Sends a signal of the kernel's own to the foreground group.</summary>
     public void SignalForeground(Signal signal)

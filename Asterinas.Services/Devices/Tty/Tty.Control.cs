@@ -23,6 +23,9 @@ internal abstract partial class Tty
     {
     }
 
+    /// <summary>Whether there are lines to a modem: on serial ports.</summary>
+    protected virtual bool HasModemLines => false;
+
     /// <summary>Settings that the driver accepts, made from those that a program wants.</summary>
     protected virtual Termios Accept(Termios termios) => termios;
 
@@ -71,6 +74,7 @@ internal abstract partial class Tty
                 using (SpinLock.Guard guard = _lock.Lock()) argument = (ulong)_discipline.Readable;
                 return Answer(thread, address, (int)argument);
             case TtyCommands.SimulateInput: return SimulateInput(thread, address);
+            case TtyCommands.GetModem or TtyCommands.SetModem or TtyCommands.SetModemBits or TtyCommands.ClearModemBits when !HasModemLines: return Errno.ENOTTY;
             case TtyCommands.GetModem: return Answer(thread, address, (int)ModemAlwaysOn);
             case TtyCommands.SetModem or TtyCommands.SetModemBits or TtyCommands.ClearModemBits:
                 // The lines of an emulated port lead nowhere.

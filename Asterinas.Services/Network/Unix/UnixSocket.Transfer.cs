@@ -183,12 +183,12 @@ internal sealed partial class UnixSocket
                 if (WaitForMessage() != Errno.None) return done;
                 continue;
             }
-            // Bytes of different senders, and what goes with bytes, are not glued together.
-            if (source is not null && (first.Ancillary.Files is not null || (PassesCredentials && !IsSameSender(source, first.Ancillary)))) return done;
+            // Bytes of different senders are not glued together. What has files with it may be the end of an answer, which ends there.
+            if (source is not null && PassesCredentials && !IsSameSender(source, first.Ancillary)) return done;
             int count = (int)Math.Min(first.Length, sink.Remaining);
             int copied = sink.Write(first.Bytes.AsSpan(first.Start, count));
             if (copied == 0) return done > 0 ? done : Errno.EFAULT;
-            if (source is null) Describe(thread, first, isPeek, ref message);
+            if (source is null || first.Ancillary.Files is not null) Describe(thread, first, isPeek, ref message);
             source = first.Ancillary;
             done += copied;
             if (isPeek) return done;
