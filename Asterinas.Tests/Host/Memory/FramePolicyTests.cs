@@ -205,4 +205,52 @@ public sealed class FramePolicyTests : MemoryFixture
         Assert.That(FrameAllocator.ReserveFreePages, Is.EqualTo(before));
         Assert.That(Frame.TryAllocate(), Is.Null, "an honest null, and no memory to give");
     }
+
+    [Test]
+    public void Random_answers_never_give_a_page_two_owners([Values(1, 2, 3)] int seed)
+    {
+        var random = new Random(seed);
+        var owned = new HashSet<ulong>();
+        var live = new List<UntypedMemory>();
+        long before = FrameAllocator.ReserveFreePages;
+        for (int round = 0; round < 20; round++)
+        {
+            // Honest, lost, thrown, or any page of the machine; the liar is deposed in the middle, and the next one comes.
+            var policy = new StackAllocator();
+            FrameAllocator.Inject(policy, 100);
+            policy.Lie = () => random.Next(4) switch
+            {
+                0 => throw new InvalidOperationException("hostile"),
+                1 => policy.Free.TryPop(out ulong page) ? new PhysicalAddress(page) : null,
+                2 => live.Count == 0 ? null : live[random.Next(live.Count)].Start,
+                _ => new PhysicalAddress((ulong)random.Next((int)Machine.FrameCount()) << 12),
+            };
+            policy.ThrowsOnDeallocate = round % 5 == 4;
+            for (int step = 0; step < 300; step++)
+            {
+                if (random.Next(2) == 0 || live.Count == 0)
+                {
+                    UntypedMemory? memory = random.Next(4) == 0 ? Segment.TryAllocate(random.Next(1, 5)) : Frame.TryAllocate();
+                    if (memory is null) continue;
+                    for (int i = 0; i < memory.PageCount; i++) Assert.That(owned.Add(memory.Start.Value + ((ulong)i << 12)), Is.True, "a page has one owner");
+                    live.Add(memory);
+                }
+                else
+                {
+                    Drop(random.Next(live.Count));
+                }
+            }
+            Assert.That(FrameAllocator.IsPolicyInCharge, Is.False);
+        }
+        while (live.Count > 0) Drop(live.Count - 1);
+        Assert.That(FrameAllocator.ReserveFreePages, Is.EqualTo(before), "what liars were given and lost was recovered");
+
+        void Drop(int index)
+        {
+            UntypedMemory memory = live[index];
+            live.RemoveAt(index);
+            for (int i = 0; i < memory.PageCount; i++) owned.Remove(memory.Start.Value + ((ulong)i << 12));
+            memory.Dispose();
+        }
+    }
 }

@@ -252,4 +252,65 @@ public sealed class SlabTests : MemoryFixture
         foreach ((HeapSlot slot, _, _) in live) Assert.That(SlabHeap.Free(slot), Is.True);
         Assert.That(Leaked, Is.LessThanOrEqualTo(7 + 2 + 4), "one slab of each class stays");
     }
+
+    private sealed class RandomAllocator(Random random) : ISlabAllocator
+    {
+        private readonly Slab _slab = Slab.TryCreate(64)!;
+        public readonly List<HeapSlot> Known = [];
+
+        public HeapSlot? Allocate(int size)
+        {
+            switch (random.Next(5))
+            {
+                case 0:
+                    throw new InvalidOperationException("hostile");
+                case 1:
+                    return default(HeapSlot);
+                case 2 when _slab.TryTake(out HeapSlot honest):
+                    Known.Add(honest);
+                    return honest;
+                default:
+                    return Known.Count == 0 ? null : Known[random.Next(Known.Count)];
+            }
+        }
+
+        public void Deallocate(HeapSlot slot)
+        {
+            Known.Add(slot);
+            if (random.Next(3) == 0) _slab.Return(slot);
+            if (random.Next(3) == 0) throw new InvalidOperationException("hostile");
+        }
+    }
+
+    [Test]
+    public void Random_answers_never_give_a_slot_two_owners([Values(1, 2, 3)] int seed)
+    {
+        var random = new Random(seed);
+        var live = new List<(HeapSlot Slot, byte Value)>();
+        var policy = new RandomAllocator(random);
+        byte[] bytes = new byte[64];
+        for (int step = 0; step < 5000; step++)
+        {
+            if (step % 100 == 0) SlabHeap.Inject(policy);
+            if (random.Next(2) == 0 || live.Count == 0)
+            {
+                if (SlabHeap.TryAllocate(random.Next(1, 65)) is not { } slot) continue;
+                byte value = (byte)step;
+                Array.Fill(bytes, value);
+                slot.Write(0, bytes.AsSpan(0, slot.Size));
+                live.Add((slot, value));
+                policy.Known.Add(slot);
+            }
+            else
+            {
+                int index = random.Next(live.Count);
+                (HeapSlot slot, byte value) = live[index];
+                live.RemoveAt(index);
+                slot.Read(0, bytes.AsSpan(0, slot.Size));
+                Assert.That(bytes.AsSpan(0, slot.Size).IndexOfAnyExcept(value), Is.EqualTo(-1), "nobody else wrote here");
+                Assert.That((SlabHeap.Free(slot), SlabHeap.Free(slot), slot.IsValid), Is.EqualTo((true, false, false)));
+            }
+        }
+        Assert.That(SlabHeap.PolicyFaults, Is.GreaterThan(500));
+    }
 }
