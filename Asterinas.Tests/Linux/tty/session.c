@@ -1,10 +1,27 @@
 // Sessions and job control: the controlling terminal, signals of the keyboard, background reads and writes, hangup (man 4 tty_ioctl, man 7 credentials).
 #include "pty.h"
 
+#include <sys/prctl.h>
+
+// A process that leaves the group of its case must not outlive it when the case fails.
+static void die_with_parent(void) { OK(prctl(PR_SET_PDEATHSIG, SIGKILL)); }
+
+static void new_session(void)
+{
+    die_with_parent();
+    OK(setsid());
+}
+
+static void wait_for_signals(void)
+{
+    die_with_parent();
+    for (;;) pause();
+}
+
 // Runs the block as the leader of a new session whose controlling terminal is the slave of `pty`; it must end with status 0.
 #define IN_SESSION(pty, ...)                                                                                           \
     REAP_EXIT(CHILD({                                                                                                  \
-                  OK(setsid());                                                                                        \
+                  new_session();                                                                                        \
                   OK(ioctl(pty.slave, TIOCSCTTY, 0));                                                                  \
                   __VA_ARGS__                                                                                          \
               }),                                                                                                      \
@@ -31,7 +48,7 @@ CASE(session_TIOCSCTTY_gives_a_leader_its_terminal)
 {
     struct pair pty = open_pair();
     IN_CHILD({
-        OK(setsid());
+        new_session();
         FAILS(open("/dev/tty", O_RDWR), ENXIO);
         FAILS(tcgetpgrp(pty.slave), ENOTTY);
         OK(ioctl(pty.slave, TIOCSCTTY, 0));
@@ -52,12 +69,12 @@ CASE(session_open_without_O_NOCTTY_gives_the_terminal_too)
 {
     int master = open_master();
     IN_CHILD({
-        OK(setsid());
+        new_session();
         int slave = OK(open(slave_name(master), O_RDWR));
         EQUAL(tcgetsid(slave), getpid());
     });
     IN_CHILD({
-        OK(setsid());
+        new_session();
         int slave = OK(open(slave_name(master), O_RDWR | O_NOCTTY));
         FAILS(tcgetsid(slave), ENOTTY);
     });
@@ -67,11 +84,11 @@ CASE(session_TIOCSCTTY_is_for_leaders_and_free_terminals)
 {
     struct pair pty = open_pair();
     IN_CHILD({
-        OK(setsid());
+        new_session();
         IN_CHILD({ FAILS(ioctl(pty.slave, TIOCSCTTY, 0), EPERM); });     // no leader
         OK(ioctl(pty.slave, TIOCSCTTY, 0));
         IN_CHILD({
-            OK(setsid());
+            new_session();
             FAILS(ioctl(pty.slave, TIOCSCTTY, 0), EPERM);       // another session's
             OK(ioctl(pty.slave, TIOCSCTTY, 1));                 // root steals it
             EQUAL(tcgetsid(pty.slave), getpid());
@@ -104,7 +121,7 @@ CASE(session_tcsetpgrp_errors)
         FAILS(tcsetpgrp(pty.slave, outsider), EPERM);
         FAILS(tcsetpgrp(pty.slave, 0x3fffffff), ESRCH);
         FAILS(tcsetpgrp(pty.slave, -1), EINVAL);
-        pid_t child = CHILD({ OK(setpgid(0, 0)); pause(); });
+        pid_t child = CHILD({ OK(setpgid(0, 0)); wait_for_signals(); });
         EVENTUALLY(getpgid(child) == child);
         OK(tcsetpgrp(pty.slave, child));
         EQUAL(tcgetpgrp(pty.slave), child);
@@ -116,7 +133,7 @@ CASE(session_tcsetpgrp_errors)
 // A child in a group of its own, in the foreground when asked; sends the key once it waits; it must end by the signal.
 static void key_kills(struct pair pty, const char *key, int number)
 {
-    pid_t child = CHILD({ OK(setpgid(0, 0)); for (;;) pause(); });
+    pid_t child = CHILD({ OK(setpgid(0, 0)); wait_for_signals(); });
     EVENTUALLY(getpgid(child) == child);
     set_foreground(pty.slave, child);
     type(pty.master, key);
@@ -135,7 +152,7 @@ CASE(keys_INTR_and_QUIT_signal_the_foreground_group)
         set_character(pty.slave, VINTR, 'i');
         key_kills(pty, "i", SIGINT);
         // The background hears nothing.
-        pid_t child = CHILD({ OK(setpgid(0, 0)); for (;;) pause(); });
+        pid_t child = CHILD({ OK(setpgid(0, 0)); wait_for_signals(); });
         EVENTUALLY(getpgid(child) == child);
         count_signals(SIGINT);
         type(pty.master, "i");
@@ -149,9 +166,9 @@ CASE(keys_reach_every_process_of_the_group)
 {
     struct pair pty = open_pair();
     IN_SESSION(pty, {
-        pid_t first = CHILD({ OK(setpgid(0, 0)); for (;;) pause(); });
+        pid_t first = CHILD({ OK(setpgid(0, 0)); wait_for_signals(); });
         EVENTUALLY(getpgid(first) == first);
-        pid_t second = CHILD({ OK(setpgid(0, first)); for (;;) pause(); });
+        pid_t second = CHILD({ OK(setpgid(0, first)); wait_for_signals(); });
         EVENTUALLY(getpgid(second) == first);
         set_foreground(pty.slave, first);
         type(pty.master, "\003");
@@ -186,7 +203,7 @@ CASE(keys_SUSP_stops_the_foreground_group)
 {
     struct pair pty = open_pair();
     IN_SESSION(pty, {
-        pid_t child = CHILD({ OK(setpgid(0, 0)); for (;;) pause(); });
+        pid_t child = CHILD({ OK(setpgid(0, 0)); wait_for_signals(); });
         EVENTUALLY(getpgid(child) == child);
         set_foreground(pty.slave, child);
         type(pty.master, "\032");
@@ -320,10 +337,10 @@ CASE(hangup_of_the_master_sends_SIGHUP_to_the_leader)
 {
     struct pair pty = open_pair();
     pid_t child = CHILD({
-        OK(setsid());
+        new_session();
         OK(ioctl(pty.slave, TIOCSCTTY, 0));
         OK(close(pty.master));
-        for (;;) pause();
+        wait_for_signals();
     });
     EVENTUALLY(tcgetsid(pty.master) == child);
     OK(close(pty.master));
@@ -336,7 +353,7 @@ CASE(hangup_continues_stopped_foreground_jobs_when_the_leader_dies_of_it)
     int ends[2];
     OK(pipe(ends));
     pid_t leader = CHILD({
-        OK(setsid());
+        new_session();
         OK(ioctl(pty.slave, TIOCSCTTY, 0));
         OK(close(pty.master));
         pid_t job = CHILD({
@@ -350,7 +367,7 @@ CASE(hangup_continues_stopped_foreground_jobs_when_the_leader_dies_of_it)
         OK(kill(job, SIGSTOP));
         EQUAL(stop_of(job), SIGSTOP);
         EQUAL(write(ends[1], "s", 1), 1);
-        for (;;) pause();
+        wait_for_signals();
     });
     char byte;
     EQUAL(read(ends[0], &byte, 1), 1);
@@ -367,7 +384,7 @@ CASE(hangup_when_the_leader_ends)
     int ends[2];
     OK(pipe(ends));
     pid_t leader = CHILD({
-        OK(setsid());
+        new_session();
         OK(ioctl(pty.slave, TIOCSCTTY, 0));
         CHILD({
             // The foreground group hears it; nobody has the terminal from then on.
