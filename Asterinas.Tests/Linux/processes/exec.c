@@ -632,9 +632,8 @@ CASE(two_threads_that_execute_at_once_make_one_program)
                       set_number("PID", getpid());
                       set_number("PPID", getppid());
                       pthread_t thread;
-                      EQUAL(pthread_create(&thread, NULL, execute, NULL), 0);
-                      EQUAL(pthread_create(&thread, NULL, execute, NULL), 0);
-                      EQUAL(pthread_create(&thread, NULL, execute, NULL), 0);
+                      // The second may not be made any more, when the first is so far.
+                      for (int i = 0; i < 3; i++) pthread_create(&thread, NULL, execute, NULL);
                       sleep_for_ever(NULL);
                   }),
                   33);

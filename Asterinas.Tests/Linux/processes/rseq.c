@@ -77,6 +77,18 @@ ENTRY(is_registered) { return __rseq_size != 0 ? 0 : 1; }
 
 static void nothing(int number) { (void)number; }
 
+// The descriptor of a sequence: version and flags, start, length, abort address.
+static struct
+{
+    uint64_t flags, start, length, abort;
+} descriptor __attribute__((aligned(32)));
+
+// Fills it in and enters an endless sequence; `before` is what lies before the abort handler, label 4, where the signature belongs. Label 6 comes behind all.
+#define SEQUENCE(before)                                                                                               \
+    "lea 1f(%%rip), %%rax\n\tmov %%rax, 8(%[descriptor])\n\tlea 2f(%%rip), %%rcx\n\tsub %%rax, %%rcx\n\tmov %%rcx, 16(%[descriptor])\n\t"        \
+    "lea 4f(%%rip), %%rax\n\tmov %%rax, 24(%[descriptor])\n\tmov %[descriptor], (%[place])\n1:\tpause\n\tjmp 1b\n2:\tjmp 6f\n\t" before
+#define SEQUENCE_INPUTS [descriptor] "r"(&descriptor), [place] "r"(&own.rseq_cs)
+
 CASE(sequence_is_aborted_by_a_signal)
 {
     // An endless critical section: only the abort leaves it.
@@ -85,17 +97,7 @@ CASE(sequence_is_aborted_by_a_signal)
     OK(sigaction(SIGALRM, &action, NULL));
     OK(setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 50000}}, NULL));
     int aborted = 0;
-    // The descriptor (version, flags, start, length, abort) lies in data: in code it could not be relocated.
-    __asm__ volatile(".pushsection .data\n\t.balign 32\n5:\t.long 0, 0\n\t.quad 1f, 2f - 1f, 4f\n\t.popsection\n\t"
-                     "lea 5b(%%rip), %%rax\n\tmov %%rax, %1\n"
-                     "1:\tpause\n\tjmp 1b\n"
-                     "2:\tjmp 6f\n\t"
-                     ".byte 0x0f, 0xb9, 0x3d\n\t.long 0x53053053\n"     // the signature before the abort handler, as an instruction
-                     "4:\tmovl $1, %0\n"
-                     "6:"
-                     : "+m"(aborted), "=m"(own.rseq_cs)
-                     :
-                     : "rax", "memory", "cc");
+    __asm__ volatile(SEQUENCE(".byte 0x0f, 0xb9, 0x3d\n\t.long 0x53053053") "\n4:\tmovl $1, %[aborted]\n6:" : [aborted] "+m"(aborted) : SEQUENCE_INPUTS : "rax", "rcx", "memory", "cc");
     EQUAL(aborted, 1);
     EQUAL(own.rseq_cs, 0);
 }
@@ -107,10 +109,7 @@ CASE(abort_without_the_signature_kills)
         struct sigaction action = {.sa_handler = nothing};
         OK(sigaction(SIGALRM, &action, NULL));
         OK(setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 50000}}, NULL));
-        __asm__ volatile(".pushsection .data\n\t.balign 32\n5:\t.long 0, 0\n\t.quad 1f, 2f - 1f, 4f\n\t.popsection\n\tlea 5b(%%rip), %%rax\n\tmov %%rax, %0\n1:\tpause\n\tjmp 1b\n2:\tnop\n\t.long 0x12345678\n4:\tnop"
-                         : "=m"(own.rseq_cs)
-                         :
-                         : "rax", "memory", "cc");
+        __asm__ volatile(SEQUENCE(".long 0x12345678") "\n4:\tnop\n6:" : : SEQUENCE_INPUTS : "rax", "rcx", "memory", "cc");
         _exit(1);
     });
     REAP_SIGNAL(child, SIGSEGV);
@@ -123,11 +122,10 @@ CASE(stale_descriptor_outside_the_sequence_is_cleared)
 {
     register_own();
     // A descriptor of a range where the task is not: it is dropped at the next preemption or signal.
-    static uint64_t descriptor[4] __attribute__((aligned(32)));
-    descriptor[1] = (uintptr_t)unused_sequence, descriptor[2] = 16, descriptor[3] = (uintptr_t)unused_abort;
+    descriptor.start = (uintptr_t)unused_sequence, descriptor.length = 16, descriptor.abort = (uintptr_t)unused_abort;
     struct sigaction action = {.sa_handler = nothing};
     OK(sigaction(SIGUSR1, &action, NULL));
-    own.rseq_cs = (uintptr_t)descriptor;
+    own.rseq_cs = (uintptr_t)&descriptor;
     OK(raise(SIGUSR1));
     EQUAL(own.rseq_cs, 0);
 }
