@@ -28,6 +28,7 @@ public static class LinuxKernel
         long limit = (long)(RuntimeStatistics.FreeBytes >> 10) / KiBAThread;
         Clone.MaxThreads = (int)Math.Clamp(limit, 64, PidNamespace.DefaultMaximum);
         VfsPath root = KernelSetup.MakeRoot();
+        LoadAverage.Start();
         InitProgram.Start(root, s_options, (ulong)Clone.MaxThreads / 2);
         // The boot task has done its work. It stays, because the machine's runtime ends with it.
         while (true) s_never.WaitBounded(0, static _ => false, ulong.MaxValue);

@@ -37,7 +37,11 @@ public sealed class BuddyFrameAllocator : IFrameAllocator
         _caches = new FrameCache[cpus];
         for (int i = 0; i < cpus; i++) _caches[i] = new FrameCache(i);
         _local = new CpuLocal<FrameCache>(cpu => _caches[cpu]);
+        Active = this;
     }
+
+    /// <summary>The allocator that was made last: the system's, once it is injected. Null before.</summary>
+    public static BuddyFrameAllocator? Active { get; private set; }
 
     /// <summary>Free pages, those in the CPUs' caches included. A snapshot.</summary>
     public long FreePages

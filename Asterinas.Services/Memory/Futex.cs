@@ -123,13 +123,8 @@ internal static partial class Futex
     public static int Wake(in FutexKey key, int most, uint bitset = uint.MaxValue)
     {
         FutexBucket bucket = BucketOf(key);
-        if (Volatile.Read(ref bucket.First) is null)
-        {
-            // A waiter that is about to queue looks at the word after it has the lock: taking it once orders our caller's change before that look.
-            using SpinLock.Guard order = bucket.Lock.Lock();
-            if (bucket.First is null) return 0;
-        }
         int count = 0;
+        // Also when nobody waits: a waiter that is about to queue looks at the word under the lock, which orders our caller's change before that look.
         using SpinLock.Guard guard = bucket.Lock.Lock();
         for (FutexWaiter? at = bucket.First; at is not null && count < most;)
         {

@@ -72,6 +72,10 @@ internal sealed class PageCache : MemoryObject
     /// <summary>Pages present.</summary>
     public long PageCount => _pages.Count;
 
+    /// <summary>Pages present in all caches.</summary>
+    public static long TotalPages => Interlocked.Read(ref s_totalPages);
+    private static long s_totalPages;
+
     private static ulong PagesFor(long bytes) => ((ulong)bytes + PageBytes - 1) >> 12;
 
     // ---- reading and writing
@@ -166,6 +170,7 @@ internal sealed class PageCache : MemoryObject
             if (isWhole && moved < chunk) writer.Fill(chunk - moved);
             Frame? present;
             using (SpinLock.Guard guard = _frames.Lock()) isAdded = _pages.TryAdd(index, frame, out present);
+            if (isAdded) Interlocked.Increment(ref s_totalPages);
             if (!isAdded)
             {
                 VmReader reader = frame.Reader(offset, moved);
@@ -239,6 +244,7 @@ internal sealed class PageCache : MemoryObject
             // A truncation lowers the size first and takes frames out under this lock then: nothing is added behind its back.
             if (!isBeyondEndAllowed && index >= PagesFor(Size)) return Errno.EFAULT;
             isAdded = _pages.TryAdd(index, made, out Frame? present);
+            if (isAdded) Interlocked.Increment(ref s_totalPages);
             frame = isAdded ? made : present;
             return Errno.None;
         }
@@ -405,6 +411,7 @@ internal sealed class PageCache : MemoryObject
             if (frame is not null)
             {
                 frame.Dispose();
+                Interlocked.Decrement(ref s_totalPages);
                 dropped++;
             }
             if (index++ == last) break;

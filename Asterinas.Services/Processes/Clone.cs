@@ -117,6 +117,7 @@ internal static class Clone
             child.Abandon();
             return Errno.ENOMEM;
         }
+        SystemTimes.CountFork();
         if (isVfork) process.WaitForVfork();
         return number;
     }
@@ -236,7 +237,7 @@ internal static class Clone
     {
         var process = new Process(pid, memory, creator.Limits.Copy())
         {
-            ExitSignal = request.ExitSignal, Dumpable = creator.Dumpable, Personality = creator.Personality, HasNoHugePages = creator.HasNoHugePages, MemoryBarriers = creator.MemoryBarriers,
+            ExitSignal = request.ExitSignal, Dumpable = creator.Dumpable, Personality = creator.Personality, OomAdjustment = creator.OomAdjustment, HasNoHugePages = creator.HasNoHugePages, MemoryBarriers = creator.MemoryBarriers,
             Handlers = request.Has(CloneFlags.SignalHandlers) ? creator.Handlers
                 : request.Has(CloneFlags.ClearSignalHandlers) ? creator.Handlers.CopyForExec() : creator.Handlers.Copy(),
         };

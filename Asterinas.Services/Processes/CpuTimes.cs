@@ -70,6 +70,8 @@ internal sealed partial class Process
     {
         ResourceCounts counts = thread.Usage;
         _times += counts.Times;
+        SystemTimes.AddUser(counts.Times.UserNs);
+        LastName = thread.Name;
         counts.Times = default;
         _endedCounts.Add(counts);
     }

@@ -21,7 +21,6 @@ internal static class ProcessHooks
     /// <summary>Root and working directory at the same places of a copied mount namespace.</summary>
     public static FileSystemContext CopyFileSystem(FileSystemContext context, MountNamespace space) => context.Copy(space);
 
-
     /// <summary>setns(2) into a mount namespace: root and working directory become its root.</summary>
     public static void EnterMounts(Thread thread, MountNamespace space)
     {

@@ -55,7 +55,7 @@ internal static class MemorySyscalls
         if (memory.LocksFuture) flags |= MapFlags.Locked;
         if ((flags & MapFlags.Locked) != 0)
         {
-            Errno allowed = MayLock(thread, (long)(bytes >> 12), memory.LocksFuture ? Errno.EAGAIN : Errno.EAGAIN);
+            Errno allowed = MayLock(thread, (long)(bytes >> 12), Errno.EAGAIN);
             if (allowed != Errno.None) return -(long)allowed;
         }
         flags = isShared ? flags & ~MapFlags.Private : flags;

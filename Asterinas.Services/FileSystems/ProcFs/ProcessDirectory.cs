@@ -49,7 +49,6 @@ internal sealed class ProcessDirectory : PseudoDirectory
         File("limits", (_, text) => ProcessStatus.AppendLimits(text, _process));
         File("wchan", static (_, text) => text.Append('0'));
         File("schedstat", (_, text) => ProcessStatus.AppendScheduling(text, Subject));
-        File("io", (_, text) => text.Append("rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n"), 0x100);
         File("cgroup", static (_, text) => text.Append("0::/\n"));
         File("maps", (_, text) => AppendMaps(text, isDetailed: false));
         File("smaps", (_, text) => AppendMaps(text, isDetailed: true));

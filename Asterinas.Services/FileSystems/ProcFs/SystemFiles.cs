@@ -104,25 +104,11 @@ internal static class SystemFiles
         Line("Buffers", 0);
         Line("Cached", use.CachedKiB);
         Line("SwapCached", 0);
-        Line("Active", use.AnonymousKiB + use.CachedKiB);
-        Line("Inactive", 0);
-        Line("Unevictable", 0);
-        Line("Mlocked", 0);
         Line("SwapTotal", 0);
         Line("SwapFree", 0);
-        Line("Dirty", 0);
-        Line("Writeback", 0);
-        Line("AnonPages", use.AnonymousKiB);
-        Line("Mapped", 0);
         Line("Shmem", use.CachedKiB);
-        Line("KReclaimable", 0);
-        Line("Slab", 0);
-        Line("SReclaimable", 0);
-        Line("SUnreclaim", 0);
         Line("CommitLimit", CommitAccount.LimitPages * 4);
         Line("Committed_AS", CommitAccount.CommittedPages * 4);
-        Line("VmallocTotal", 34359738367);
-        Line("VmallocUsed", RuntimeStatistics.CommittedBytes >> 10);
         text.Append("HugePages_Total:       0\nHugePages_Free:        0\nHugePages_Rsvd:        0\nHugePages_Surp:        0\nHugepagesize:       2048 kB\n");
 
         void Line(string name, long kib) => text.Append(Format($"{name + ":",-15} {kib,8} kB\n"));
@@ -161,7 +147,7 @@ internal static class SystemFiles
     private static void VirtualMemory(Thread thread, StringBuilder text)
     {
         MemoryUse use = MemoryUse.Now;
-        text.Append(Format($"nr_free_pages {use.FreeKiB / 4}\nnr_anon_pages {use.AnonymousKiB / 4}\nnr_file_pages {use.CachedKiB / 4}\nnr_shmem {use.CachedKiB / 4}\nnr_dirty 0\nnr_writeback 0\n"));
+        text.Append(Format($"nr_free_pages {use.FreeKiB / 4}\nnr_file_pages {use.CachedKiB / 4}\nnr_shmem {use.CachedKiB / 4}\nnr_dirty 0\nnr_writeback 0\n"));
         text.Append("pgpgin 0\npgpgout 0\npswpin 0\npswpout 0\n");
     }
 
