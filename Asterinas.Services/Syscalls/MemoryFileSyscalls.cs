@@ -12,6 +12,8 @@ internal static class MemoryFileSyscalls
     private const int MostNameBytes = 249;
     private static readonly TmpFs s_files = TmpFs.Create("size=0,nr_inodes=0", "tmpfs").Value;
 
+    private static ReadOnlySpan<byte> NamePrefix => "memfd:"u8;
+
     public static void Register()
     {
         SyscallTable.Add(303, "name_to_handle_at", NameToHandle, "no file system has handles: EOPNOTSUPP");
@@ -34,10 +36,9 @@ internal static class MemoryFileSyscalls
         TmpRegular inode = made.Value;
         if ((flags & NoExecuteSeal) != 0) inode.Seals = FileSeals.Execute;
         else if ((flags & AllowSealing) != 0) inode.Seals = FileSeals.None;
-        ReadOnlySpan<byte> prefix = "memfd:"u8;
-        var name = new byte[prefix.Length + length.Value];
-        prefix.CopyTo(name);
-        buffer[..length.Value].CopyTo(name.AsSpan(prefix.Length));
+        var name = new byte[NamePrefix.Length + length.Value];
+        NamePrefix.CopyTo(name);
+        buffer[..length.Value].CopyTo(name.AsSpan(NamePrefix.Length));
         var dentry = new Dentry(null, name, inode) { IsUnlinked = true };
         Result<OpenFile> opened = inode.Open(new VfsPath(null, dentry), OpenFlags.ReadWrite | OpenFlags.LargeFile, thread);
         if (!opened.IsOk) return -(long)opened.Error;
