@@ -48,11 +48,15 @@ internal static unsafe class ApicTimer
     {
         bool wasEnabled = (X64.ReadFlags() & 0x200) != 0;
         X64.DisableInterrupts();
-        ulong deadline = cpu->TimerDeadline, now = Clock.Nanoseconds();
-        // One that is due has raised its event already: whoever takes the event programs the next.
-        deadline = Earlier(deadline, Volatile.Read(ref cpu->SleepDeadline), now);
-        deadline = Earlier(deadline, cpu->NapDeadline, now);
-        deadline = Earlier(deadline, cpu->WatchDeadline, now);
+        ulong now = Clock.Nanoseconds();
+        // What came due since the top half looked was not seen by it: the timer fires for it at once. The top half takes these two away when it has seen them.
+        ulong deadline = Earlier(cpu->TimerDeadline, cpu->WatchDeadline);
+        // A sleeper stays until somebody takes it. One that is due needs its event, and no further interrupt.
+        ulong sleeper = Volatile.Read(ref cpu->SleepDeadline);
+        if (sleeper > now) deadline = Earlier(deadline, sleeper);
+        else if (sleeper != 0) Interlocked.Or(ref cpu->Events, CpuEvents.ThreadReady);
+        // Whoever naps looks at the clock before each halt.
+        if (cpu->NapDeadline > now) deadline = Earlier(deadline, cpu->NapDeadline);
         if (cpu->StormPeriod != 0 && (deadline == 0 || now + cpu->StormPeriod < deadline)) deadline = now + cpu->StormPeriod;
         if (deadline == 0) Apic.SetTimer(1 << 16, 0);
         else
@@ -82,5 +86,6 @@ internal static unsafe class ApicTimer
         Program(cpu);
     }
 
-    private static ulong Earlier(ulong deadline, ulong other, ulong now) => other > now && (deadline == 0 || other < deadline) ? other : deadline;
+    // The earlier of two deadlines of which 0 is none.
+    private static ulong Earlier(ulong a, ulong b) => a == 0 || (b != 0 && b < a) ? b : a;
 }
